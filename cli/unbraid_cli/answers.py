@@ -1,0 +1,190 @@
+"""How the answers of a server look on a terminal."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from unbraid_client import (
+    Basis,
+    Evidence,
+    Interest,
+    InterestsResult,
+    Recommendation,
+    RecommendResult,
+    ServerStatus,
+)
+
+__all__ = ["print_interests", "print_recommendations", "print_status", "to_json"]
+
+BAR_WIDTH = 16
+HOUR_S, DAY_S, YEAR_S = 3600.0, 86_400.0, 365.25 * 86_400.0
+INTEREST_COLOURS = ("cyan", "magenta", "yellow", "green", "blue", "red")
+
+
+def print_recommendations(result: RecommendResult, console: Console) -> None:
+    """The interests that were weighed with what speaks for each, then the items with every term of their scores."""
+    if result.basis is Basis.POPULARITY:
+        console.print("The history is empty or unknown: these items are popular of late.", style="yellow")
+    else:
+        console.print(_interest_table(result.interests))
+        console.print()
+    console.print(_recommendation_table(result.recommendations))
+    console.print()
+    _print_footer(console, result, f"basis {result.basis}")
+
+
+def print_interests(result: InterestsResult, console: Console) -> None:
+    """The interests, strongest first, each with the events behind it."""
+    if not result.interests:
+        console.print("The history has no item that the release knows, so it has no interests.", style="yellow")
+    for interest in _strongest_first(result.interests):
+        colour = _colour(interest.index)
+        console.print(
+            Text(f"interest {interest.index}  ", style=f"bold {colour}")
+            + Text(f"{_bar(interest.share)} {interest.share:4.0%}  ", style=colour)
+            + Text(f"mass {interest.mass:.2f}, halves every {_in_words(interest.half_life)}")
+        )
+        console.print(_evidence_table(interest.evidence))
+        console.print()
+    _print_footer(console, result, f"space {result.space_id}")
+
+
+def print_status(status: ServerStatus, console: Console) -> None:
+    """What the server is made of, one fact a line."""
+    release, device = status.release, status.device
+    facts = {
+        "release": release.release_id,
+        "space": release.space_id,
+        "built": _minute(release.created_time),
+        "catalogue": f"{release.item_count} items",
+        "encoder": f"{release.interest_count} interests x {release.dimension} dimensions, "
+        f"last {release.max_history} events",
+        "index": f"{release.index_family}, recall@{release.index_recall_at} {release.index_recall:.4f}",
+        "device": f"{device.active} (asked for {device.requested})",
+        "providers": f"{', '.join(device.providers)}, {device.intra_op_thread_count} thread(s) a call",
+        "users": str(status.user_count),
+        "calls at once": str(status.max_concurrent_calls),
+        "ready since": _minute(status.start_time),
+        "versions": ", ".join(f"{name} {version}" for name, version in status.versions.items()),
+    }
+    table = Table.grid(padding=(0, 2))
+    for name, value in facts.items():
+        table.add_row(Text(name, style="dim"), Text(value))
+    console.print(table)
+
+
+def to_json(result: RecommendResult | InterestsResult | ServerStatus) -> str:
+    """The whole answer as JSON: times in ISO 8601, durations as protobuf writes them (``86400s``)."""
+    return json.dumps(asdict(result), default=_json_value, ensure_ascii=False)
+
+
+def _json_value(value: Any) -> str:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    assert isinstance(value, timedelta)
+    return f"{value.total_seconds():.15g}s"
+
+
+def _interest_table(interests: Sequence[Interest]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("#", justify="right")
+    table.add_column("share", no_wrap=True)
+    table.add_column("mass", justify="right", no_wrap=True)
+    table.add_column("half-life", justify="right", no_wrap=True)
+    table.add_column("what speaks for it")
+    for interest in _strongest_first(interests):
+        titles = ", ".join(evidence.title or evidence.item_id for evidence in interest.evidence)
+        table.add_row(
+            Text(str(interest.index)),
+            Text(f"{_bar(interest.share)} {interest.share:4.0%}"),
+            Text(f"{interest.mass:.2f}"),
+            Text(_in_words(interest.half_life)),
+            Text(titles),
+            style=_colour(interest.index),
+        )
+    return table
+
+
+def _recommendation_table(recommendations: Sequence[Recommendation]) -> Table:
+    terms = ["affinity", "interest", "popular"]
+    if any(item.terms.frequency for item in recommendations):
+        terms.append("own use")
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("", justify="right")
+    table.add_column("item", overflow="fold")
+    table.add_column("#", justify="right")
+    for name in ("score", *terms):
+        table.add_column(name, justify="right", no_wrap=True)
+    for rank, item in enumerate(recommendations, start=1):
+        values = (item.terms.affinity, item.terms.interest, item.terms.popularity, item.terms.frequency)
+        table.add_row(
+            Text(str(rank)),
+            _title(item),
+            Text("" if item.interest_index is None else str(item.interest_index), style=_colour(item.interest_index)),
+            Text(f"{item.score:.2f}", style="bold"),
+            *(Text(f"{value:+.2f}") for value in values[: len(terms)]),
+        )
+    return table
+
+
+def _title(item: Recommendation) -> Text:
+    title = Text(item.title or item.item_id)
+    if item.categories:
+        title.append(f"  {', '.join(item.categories)}", style="dim")
+    return title
+
+
+def _evidence_table(evidence: Sequence[Evidence]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("event")
+    table.add_column("time (UTC)", no_wrap=True, style="dim")
+    table.add_column("belongs", justify="right", no_wrap=True)
+    table.add_column("weight", justify="right", no_wrap=True)
+    for event in evidence:
+        table.add_row(
+            Text(event.title or event.item_id),
+            Text(_minute(event.time)),
+            Text(f"{event.assignment:.0%}"),
+            Text(f"{event.weight:.0%}"),
+        )
+    return table
+
+
+def _print_footer(console: Console, result: RecommendResult | InterestsResult, note: str) -> None:
+    facts = [note, f"release {result.release_id}", f"as of {_minute(result.as_of)} UTC"]
+    if result.ignored_event_count:
+        facts.append(f"events left out because the release does not know their item: {result.ignored_event_count}")
+    console.print(Text(" · ".join(facts), style="dim"))
+
+
+def _strongest_first(interests: Sequence[Interest]) -> list[Interest]:
+    return sorted(interests, key=lambda interest: -interest.share)
+
+
+def _bar(share: float) -> str:
+    filled = round(share * BAR_WIDTH)
+    return "█" * filled + "░" * (BAR_WIDTH - filled)
+
+
+def _colour(interest_index: int | None) -> str:
+    return "" if interest_index is None else INTEREST_COLOURS[interest_index % len(INTEREST_COLOURS)]
+
+
+def _minute(time: datetime) -> str:
+    return time.strftime("%Y-%m-%d %H:%M")
+
+
+def _in_words(half_life: timedelta) -> str:
+    seconds = half_life.total_seconds()
+    for unit, size_s in (("years", YEAR_S), ("days", DAY_S), ("hours", HOUR_S)):
+        if seconds >= 2 * size_s:
+            return f"{seconds / size_s:.3g} {unit}"
+    return f"{seconds / 60:.3g} minutes"

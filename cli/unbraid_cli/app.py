@@ -1,0 +1,68 @@
+"""The commands of ``unbraid``, assembled. Every command imports what it needs when it is called."""
+
+from __future__ import annotations
+
+import typer
+
+from unbraid_cli import data, index, release, state
+from unbraid_cli.console import error_console
+from unbraid_cli.demo import demo
+from unbraid_cli.evaluate import evaluate
+from unbraid_cli.export import export
+from unbraid_cli.recommend import interests, recommend, status
+from unbraid_cli.serve import serve
+from unbraid_cli.train import train
+from unbraid_client import ClientError
+
+__all__ = ["app", "run"]
+
+app = typer.Typer(
+    name="unbraid",
+    help="Takes histories apart into separate, fading interests, and serves recommendations from them.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+FIRST, MODEL, SERVING = "Start here", "From data to release", "Serving"
+
+app.command(rich_help_panel=FIRST)(demo)
+app.add_typer(data.app, name="data", rich_help_panel=MODEL)
+app.command(rich_help_panel=MODEL)(train)
+app.command(rich_help_panel=MODEL)(export)
+app.add_typer(index.app, name="index", rich_help_panel=MODEL)
+app.add_typer(release.app, name="release", rich_help_panel=MODEL)
+app.command(rich_help_panel=MODEL)(evaluate)
+app.add_typer(state.app, name="state", rich_help_panel=SERVING)
+app.command(rich_help_panel=SERVING)(serve)
+app.command(rich_help_panel=SERVING)(recommend)
+app.command(rich_help_panel=SERVING)(interests)
+app.command(rich_help_panel=SERVING)(status)
+
+
+def run() -> int:
+    """Run the command of sys.argv and return the exit code; a user's mistake is one line on stderr and 2."""
+    try:
+        code = app(standalone_mode=False)
+    except typer.TyperException as error:
+        # Without a message it stands for a group without a command, whose help has been printed.
+        message = error.format_message()
+        return _fail(message) if message else error.exit_code
+    except (typer.Abort, KeyboardInterrupt):
+        error_console.print("interrupted")
+        return 130
+    except ClientError as error:
+        return _fail(str(error))
+    except Exception as error:
+        from unbraid_core.errors import UnbraidError
+
+        if not isinstance(error, UnbraidError):
+            raise
+        return _fail(error.message)
+    return code if isinstance(code, int) else 0
+
+
+def _fail(message: str) -> int:
+    error_console.print(f"error: {message}", style="red", markup=False, soft_wrap=True)
+    return 2

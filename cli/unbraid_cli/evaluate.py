@@ -1,0 +1,146 @@
+"""``unbraid evaluate``: what a release finds of what people did next, next to the popularity baselines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from unbraid_cli.console import console, error_console, progress
+from unbraid_cli.options import RELEASES, Releases
+
+if TYPE_CHECKING:
+    from unbraid_core.release import Release
+    from unbraid_server.model import Model
+    from unbraid_training.evaluation.cases import Cases
+    from unbraid_training.evaluation.report import Answers, EvaluationReport
+
+__all__ = ["evaluate"]
+
+SYSTEM, POPULARITY, DECAYED = "unbraid", "popularity", "decayed popularity"
+
+
+def evaluate(
+    data: Annotated[Path, typer.Option("--data", help="The folder of events and items that the model learnt from.")],
+    release_id: Annotated[
+        str | None, typer.Argument(metavar="[RELEASE_ID]", help="Which release; the active one by default.")
+    ] = None,
+    releases: Releases = RELEASES,
+    split: Annotated[
+        str | None,
+        typer.Option(
+            help="What is held out: last-10, before-2011-11-01 or before-2011-11-01-until-2011-12-10. By default the "
+            "split of the training; another one only if the release cannot have seen its events."
+        ),
+    ] = None,
+    task: Annotated[
+        Literal["new", "all"], typer.Option(help="new: find items the user did not have. all: known items count too.")
+    ] = "new",
+    users: Annotated[int | None, typer.Option(min=1, help="Evaluate a random sample of this many users.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the sample, the bootstrap, and the order of ties.")] = 1,
+    run_out: Annotated[
+        Path | None, typer.Option(help="Write the recommendations as a TREC run, and the targets to FILE.qrels.")
+    ] = None,
+    as_json: Annotated[Path | None, typer.Option("--json", help="Write the report as JSON.")] = None,
+) -> None:
+    """Score the serving pipeline of a release on held-out events, by full ranking and with confidence intervals.
+
+    Recall, hit rate and NDCG at 20 and 50 with 95% bootstrap intervals over users, and the gain over popularity and
+    over decayed popularity, whose half-life is chosen on a validation split inside the training events.
+    """
+    from unbraid_core.release import ReleaseStore
+    from unbraid_training.evaluation.run_file import qrels_text, run_text
+
+    release = ReleaseStore(releases).open(release_id)
+    cases, judged, report = _judge(release, data, split, task, users, seed)
+    _print(report)
+    if run_out is not None:
+        _write(run_out, run_text(cases, judged.row_HR, report.setting.release_id), "--run-out")
+        _write(run_out.with_name(f"{run_out.name}.qrels"), qrels_text(cases), "--run-out")
+    if as_json is not None:
+        _write(as_json, report.to_json(), "--json")
+
+
+def _judge(
+    release: Release, data: Path, split: str | None, task_name: str, users: int | None, seed: int
+) -> tuple[Cases, Answers, EvaluationReport]:
+    """Ask the release and the baselines; the cases, the answers of the release, and how good all are."""
+    from unbraid_server.device import Device
+    from unbraid_server.model import load_model
+    from unbraid_training.data.sources import open_dataset
+    from unbraid_training.evaluation.admission import admit
+    from unbraid_training.evaluation.cases import Cases, Task
+    from unbraid_training.evaluation.report import EvaluationReport, Setting
+
+    manifest, task = release.manifest, Task(task_name)
+    dataset, _ = open_dataset(data)
+    rule, holdout = admit(manifest.training, dataset, split)
+    every = Cases.of(holdout, task, release.catalogue, manifest.encoder.actions)
+    cases = every if users is None else every.sample(users, seed)
+    validation = Cases.of(rule.inner(holdout.train).apply(holdout.train), task)
+    judged = _recommend(load_model(release, Device.AUTO), cases)
+    baselines = _popularity(cases, validation, seed)
+    setting = Setting.of(cases, manifest.release_id, str(rule), seed)
+    return cases, judged, EvaluationReport.of(cases, setting, judged, baselines)
+
+
+def _recommend(model: Model, cases: Cases) -> Answers:
+    from unbraid_training.evaluation.report import Answers
+    from unbraid_training.evaluation.system import rank_with_pipeline
+
+    with progress() as shown:
+        bar = shown.add_task("recommend", total=len(cases), note="users")
+        return Answers(SYSTEM, rank_with_pipeline(model.pipeline, cases, lambda count: shown.advance(bar, count)))
+
+
+def _popularity(cases: Cases, validation: Cases, seed: int) -> list[Answers]:
+    from unbraid_training.evaluation.popularity import Popularity, choose_half_life
+    from unbraid_training.evaluation.report import Answers
+
+    with error_console.status("popularity baselines"):
+        half_life_s = choose_half_life(validation, seed)
+        return [
+            Answers(POPULARITY, Popularity(None, seed).rank(cases)),
+            Answers(DECAYED, Popularity(half_life_s, seed).rank(cases), half_life_s),
+        ]
+
+
+def _print(report: EvaluationReport) -> None:
+    setting = report.setting
+    console.print(
+        f"release {setting.release_id}, split {setting.split}, task {setting.task}: {setting.user_count:,} users, "
+        f"{setting.target_count:,} targets among {setting.item_count:,} items",
+        markup=False,
+        soft_wrap=True,
+    )
+    if setting.outside_count:
+        console.print(f"{setting.outside_count:,} held-out items are outside the catalogue and do not count")
+    for result in report.systems:
+        if result.half_life_s is not None:
+            console.print(f"{result.system}: half-life {result.half_life_s / 86_400:g} d, chosen on validation")
+    console.print()
+    console.print(_table(report.system_rows()))
+    console.print()
+    console.print(_table(report.gain_rows()))
+
+
+def _table(rows: Sequence[Sequence[str]]) -> Table:
+    head, *body = rows
+    table = Table(*head, box=None, pad_edge=False, header_style="bold")
+    for cells in body:
+        table.add_row(*(escape(cell) for cell in cells))
+    return table
+
+
+def _write(path: Path, text: str, option: str) -> None:
+    from unbraid_core.errors import InvalidInput
+
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InvalidInput(option, f"cannot write {path}: {error.strerror}; name a file that can be written") from None
+    error_console.print(f"wrote {path}", markup=False, soft_wrap=True)

@@ -1,0 +1,49 @@
+"""``unbraid export``: a checkpoint to ONNX, checked against PyTorch."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+
+from unbraid_cli.console import console, error_console
+
+if TYPE_CHECKING:
+    from unbraid_exporter.parity import ParityReport
+
+__all__ = ["export"]
+
+
+def export(
+    run_dir: Annotated[Path, typer.Argument(metavar="RUN_DIR", help="The folder that unbraid train wrote.")],
+    out: Annotated[
+        Path | None, typer.Option(help="The folder to make; RUN_DIR/export by default. An older export is replaced.")
+    ] = None,
+) -> None:
+    """Export a trained encoder to ONNX with all that belongs to it, if it answers as PyTorch does."""
+    from unbraid_exporter.export import PARITY_REPORT, export_checkpoint
+    from unbraid_exporter.parity import ParityReport
+    from unbraid_training.checkpoint import load_checkpoint
+
+    with error_console.status("exporting to ONNX"):
+        folder = export_checkpoint(load_checkpoint(run_dir), out or run_dir / "export", datetime.now(UTC))
+    report = ParityReport.model_validate_json((folder / PARITY_REPORT).read_bytes())
+    console.print(_table(report))
+    console.print(f"next: unbraid index build {folder}", markup=False, soft_wrap=True)
+
+
+def _table(report: ParityReport) -> Table:
+    table = Table(
+        "compared with PyTorch on", "B", "L", "interests", "assignment", box=None, pad_edge=False, header_style="dim"
+    )
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for case in report.cases:
+        errors = f"{case.interests_error:.1e}", f"{case.assignment_error:.1e}"
+        table.add_row(case.name, str(case.batch), str(case.length), *errors)
+    table.caption = f"largest absolute differences; {report.tolerance:.0e} is allowed"
+    table.caption_justify = "left"
+    return table

@@ -1,0 +1,95 @@
+"""``unbraid recommend``, ``unbraid interests`` and ``unbraid status``: ask a running server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from unbraid_cli.answers import print_interests, print_recommendations, print_status, to_json
+from unbraid_cli.console import console
+from unbraid_cli.history_file import parse_time, read_history
+from unbraid_client import Event, UnbraidClient
+from unbraid_client import Unavailable as ServerUnavailable
+from unbraid_client.channel import DEFAULT_TARGET
+from unbraid_core.errors import InvalidInput, Unavailable
+
+__all__ = ["interests", "recommend", "status"]
+
+User = Annotated[str | None, typer.Option("--user", help="A user that the server knows.")]
+HistoryFile = Annotated[
+    Path | None, typer.Option("--history", help="A CSV file with item_id, timestamp and, if you like, action.")
+]
+Server = Annotated[str, typer.Option(help="host:port of the server.", envvar="UNBRAID_SERVER")]
+AsOf = Annotated[str | None, typer.Option(help="Answer for this moment (ISO 8601 or epoch seconds), not for now.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the whole answer as JSON.")]
+
+
+def recommend(
+    user: User = None,
+    history: HistoryFile = None,
+    limit: Annotated[int, typer.Option(min=1, max=500, help="How many items.")] = 10,
+    as_of: AsOf = None,
+    include_seen: Annotated[bool, typer.Option("--include-seen", help="Let items of the history come back.")] = False,
+    server: Server = DEFAULT_TARGET,
+    as_json: Json = False,
+) -> None:
+    """Print the recommendations for a user or a history, and why."""
+    events = _events(user, history)
+    moment = None if as_of is None else parse_time(as_of, "--as-of")
+    with _connected(server) as client:
+        result = client.recommend(user_id=user, history=events, limit=limit, as_of=moment, include_seen=include_seen)
+    if as_json:
+        console.print_json(to_json(result))
+    else:
+        print_recommendations(result, console)
+
+
+def interests(
+    user: User = None,
+    history: HistoryFile = None,
+    evidence: Annotated[int, typer.Option(min=1, max=50, help="How many events to show for each interest.")] = 5,
+    as_of: AsOf = None,
+    server: Server = DEFAULT_TARGET,
+    as_json: Json = False,
+) -> None:
+    """Print the interests of a user or a history, and the events behind each."""
+    events = _events(user, history)
+    moment = None if as_of is None else parse_time(as_of, "--as-of")
+    with _connected(server) as client:
+        result = client.get_interests(user_id=user, history=events, as_of=moment, evidence_limit=evidence)
+    if as_json:
+        console.print_json(to_json(result))
+    else:
+        print_interests(result, console)
+
+
+def status(server: Server = DEFAULT_TARGET, as_json: Json = False) -> None:
+    """Print what a running server is made of."""
+    with _connected(server) as client:
+        result = client.get_status()
+    if as_json:
+        console.print_json(to_json(result))
+    else:
+        print_status(result, console)
+
+
+def _events(user: str | None, history: Path | None) -> list[Event] | None:
+    if (user is None) == (history is None):
+        raise InvalidInput("--user", "give either --user or --history")
+    return None if history is None else read_history(history)
+
+
+@contextmanager
+def _connected(server: str) -> Iterator[UnbraidClient]:
+    """A client whose failure to find a server says what to do about it."""
+    try:
+        with UnbraidClient(server) as client:
+            yield client
+    except ServerUnavailable as error:
+        raise Unavailable(
+            f"no server answers at {server}: start one with `unbraid serve` or name another with --server ({error})"
+        ) from error

@@ -1,0 +1,119 @@
+"""``unbraid release``: see what releases there are, check them, and choose the active one."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from unbraid_cli.console import console
+from unbraid_cli.options import RELEASES, Releases
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from unbraid_core.release import ReleaseSummary
+
+__all__ = ["app"]
+
+app = typer.Typer(help="List, check and activate releases.", no_args_is_help=True)
+
+ReleaseId = Annotated[str, typer.Argument(metavar="ID", help="Which release.")]
+ReleaseIdOrActive = Annotated[
+    str | None, typer.Argument(metavar="[ID]", help="Which release; the active one by default.", show_default=False)
+]
+
+
+@app.command("list")
+def list_releases(
+    releases: Releases = RELEASES,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array.")] = False,
+) -> None:
+    """List all releases, newest first. Files are not hashed: see verify."""
+    from unbraid_core.release import ReleaseStore
+
+    summaries = ReleaseStore(releases).list()
+    if as_json:
+        console.print_json(json.dumps([_plain(summary) for summary in summaries]))
+    elif summaries:
+        console.print(_table(summaries))
+    else:
+        console.print(f"no releases in {releases}; make one with: unbraid index build EXPORT", markup=False)
+
+
+@app.command()
+def show(release_id: ReleaseIdOrActive = None, releases: Releases = RELEASES) -> None:
+    """Print the manifest of a release as JSON."""
+    from unbraid_core.release import ReleaseStore
+
+    console.print_json(ReleaseStore(releases).manifest(release_id).model_dump_json())
+
+
+@app.command()
+def verify(release_id: ReleaseIdOrActive = None, releases: Releases = RELEASES) -> None:
+    """Check that every file of a release is there, that it is unchanged, and that there is no other."""
+    from unbraid_core.release import ReleaseStore
+
+    release = ReleaseStore(releases).open(release_id)
+    files = release.manifest.files.values()
+    console.print(
+        f"{release.manifest.release_id} is intact: {len(files)} files, {_megabytes(sum(file.size for file in files))}, "
+        f"{len(release.catalogue)} items",
+        soft_wrap=True,
+    )
+
+
+@app.command()
+def activate(release_id: ReleaseId, releases: Releases = RELEASES) -> None:
+    """Make a release the active one, after it was verified and answered queries in a process of its own."""
+    from unbraid_cli.trial import try_release
+    from unbraid_core.release import ReleaseStore
+
+    store = ReleaseStore(releases)
+    before = store.current_id()
+    store.activate(release_id, datetime.now(UTC), try_release)
+    _print_change(release_id, before)
+
+
+@app.command()
+def rollback(releases: Releases = RELEASES) -> None:
+    """Activate the release that was active before the current one; again, the one before that."""
+    from unbraid_cli.trial import try_release
+    from unbraid_core.release import ReleaseStore
+
+    store = ReleaseStore(releases)
+    before = store.current_id()
+    _print_change(store.rollback(datetime.now(UTC), try_release), before)
+
+
+def _print_change(now: str, before: str | None) -> None:
+    console.print(f"active release: {now} (before: {before or 'none'})", soft_wrap=True)
+
+
+def _plain(summary: ReleaseSummary) -> dict[str, object]:
+    created_time = summary.created_time.isoformat() if summary.created_time else None
+    return asdict(summary) | {"created_time": created_time}
+
+
+def _table(summaries: Sequence[ReleaseSummary]) -> Table:
+    table = Table(box=None)
+    table.add_column("active")
+    table.add_column("release", no_wrap=True)
+    table.add_column("created (UTC)", no_wrap=True)
+    table.add_column("size", justify="right", no_wrap=True)
+    table.add_column("state", overflow="fold")
+    for summary in summaries:
+        created_time = f"{summary.created_time:%Y-%m-%d %H:%M}" if summary.created_time else "unknown"
+        state = escape(summary.problem or "ok")
+        active = "*" if summary.active else ""
+        table.add_row(active, escape(summary.release_id), created_time, _megabytes(summary.size_bytes), state)
+    return table
+
+
+def _megabytes(size_bytes: int) -> str:
+    return f"{size_bytes / 1e6:.1f} MB"

@@ -1,0 +1,60 @@
+"""``unbraid serve``: answer gRPC calls from the active release."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from unbraid_cli.console import console
+from unbraid_cli.options import RELEASES, STATE, Releases, State
+
+__all__ = ["serve"]
+
+
+def serve(
+    releases: Releases = RELEASES,
+    state: State = STATE,
+    host: Annotated[
+        str | None,
+        typer.Option(help="Address to listen on; only loopback without --insecure.", show_default="127.0.0.1"),
+    ] = None,
+    port: Annotated[int | None, typer.Option(help="0 takes any free port.", show_default="50051")] = None,
+    device: Annotated[
+        str | None, typer.Option(help="Where the encoder runs: auto, cuda or cpu.", show_default="auto")
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(help="Calls worked on at the same time.", show_default="number of cores")
+    ] = None,
+    grace: Annotated[
+        float | None,
+        typer.Option(help="Seconds that calls in progress get to finish after SIGTERM.", show_default="10"),
+    ] = None,
+    insecure: Annotated[
+        bool | None,
+        typer.Option("--insecure", help="Listen where others can reach it, unencrypted.", show_default=False),
+    ] = None,
+) -> None:
+    """Answer gRPC calls from the active release until SIGTERM or Ctrl-C.
+
+    Every option is also an environment variable: --port is UNBRAID_PORT, --grace is UNBRAID_GRACE_S. Two settings have
+    no option: UNBRAID_MAX_CONCURRENT_CALLS (128) and UNBRAID_LOG_LEVEL (info; debug logs every call).
+    """
+    from unbraid_server.run import run
+    from unbraid_server.settings import ServerSettings
+
+    settings = ServerSettings.load(
+        releases=releases,
+        state=state,
+        host=host,
+        port=port,
+        device=device,
+        threads=threads,
+        grace_s=grace,
+        insecure=insecure,
+    )
+    run(settings, _print_ready)
+
+
+def _print_ready(address: str, release_id: str) -> None:
+    console.print(f"listening on {address}, release {release_id}", markup=False, soft_wrap=True)

@@ -1,0 +1,109 @@
+"""The asyncio client."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Self, TypeVar
+
+import grpc
+import grpc.aio
+
+from unbraid.v1 import recommendation_pb2_grpc, status_pb2, status_pb2_grpc
+from unbraid_client.channel import DEFAULT_TARGET, DEFAULT_TIMEOUT_S, open_aio_channel
+from unbraid_client.errors import error_of
+from unbraid_client.requests import interests_request, recommend_request
+from unbraid_client.results import interests_result, recommend_result, server_status
+from unbraid_client.types import EventLike, InterestsResult, Moment, RecommendResult, ServerStatus
+
+__all__ = ["AsyncUnbraidClient"]
+
+Request = TypeVar("Request")
+Response = TypeVar("Response")
+
+
+class AsyncUnbraidClient:
+    """`UnbraidClient` for asyncio: the same arguments, answers, errors and retries, awaited.
+
+    Make it inside the event loop that will use it.
+    """
+
+    def __init__(
+        self,
+        target: str = DEFAULT_TARGET,
+        *,
+        credentials: grpc.ChannelCredentials | None = None,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+    ) -> None:
+        self._timeout_s = timeout_s
+        self._channel = open_aio_channel(target, credentials)
+        self._recommendation = recommendation_pb2_grpc.RecommendationServiceStub(self._channel)
+        self._status = status_pb2_grpc.StatusServiceStub(self._channel)
+
+    async def recommend(
+        self,
+        *,
+        user_id: str | None = None,
+        history: Iterable[EventLike] | None = None,
+        limit: int = 20,
+        as_of: Moment | None = None,
+        include_seen: bool = False,
+        excluded_item_ids: Iterable[str] = (),
+        timeout_s: float | None = None,
+    ) -> RecommendResult:
+        """Items for a user or a history; see `UnbraidClient.recommend`."""
+        request = recommend_request(
+            user_id=user_id,
+            history=history,
+            limit=limit,
+            as_of=as_of,
+            include_seen=include_seen,
+            excluded_item_ids=excluded_item_ids,
+        )
+        return recommend_result(await self._call(self._recommendation.Recommend, request, timeout_s))
+
+    async def get_interests(
+        self,
+        *,
+        user_id: str | None = None,
+        history: Iterable[EventLike] | None = None,
+        as_of: Moment | None = None,
+        evidence_limit: int = 5,
+        include_vectors: bool = False,
+        timeout_s: float | None = None,
+    ) -> InterestsResult:
+        """The interests of a user or a history; see `UnbraidClient.get_interests`."""
+        request = interests_request(
+            user_id=user_id,
+            history=history,
+            as_of=as_of,
+            evidence_limit=evidence_limit,
+            include_vectors=include_vectors,
+        )
+        return interests_result(await self._call(self._recommendation.GetInterests, request, timeout_s))
+
+    async def get_status(self, *, timeout_s: float | None = None) -> ServerStatus:
+        """What the server is made of; see `UnbraidClient.get_status`."""
+        return server_status(await self._call(self._status.GetStatus, status_pb2.GetStatusRequest(), timeout_s))
+
+    async def _call(
+        self, method: grpc.aio.UnaryUnaryMultiCallable[Request, Response], request: Request, timeout_s: float | None
+    ) -> Response:
+        try:
+            return await method(request, timeout=self._timeout_s if timeout_s is None else timeout_s)
+        except grpc.aio.AioRpcError as error:
+            raise error_of(error) from error
+
+    async def close(self) -> None:
+        """Close the connection; the client is not used afterwards."""
+        await self._channel.close()
+
+    async def __aenter__(self) -> Self:
+        """Nothing to do: the channel connects with the first call."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the connection."""
+        await self.close()

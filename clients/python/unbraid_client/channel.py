@@ -1,0 +1,53 @@
+"""How a client connects: retries, balancing and limits, the same for the blocking and the asyncio client."""
+
+from __future__ import annotations
+
+import json
+
+import grpc
+import grpc.aio
+
+__all__ = ["DEFAULT_TARGET", "DEFAULT_TIMEOUT_S", "open_aio_channel", "open_channel"]
+
+DEFAULT_TARGET = "127.0.0.1:50051"
+DEFAULT_TIMEOUT_S = 5.0
+MAX_RECEIVE_BYTES = 16 * 1024 * 1024
+
+# Every method of the contract is NO_SIDE_EFFECTS, so a call may be sent again. CANCELLED is what a server answers to
+# calls that it cuts off while it stops. The throttle is the retry budget: a failed attempt costs a token, a success
+# gives a tenth of one back, and below half of the tokens nothing is retried.
+SERVICE_CONFIG = {
+    "loadBalancingConfig": [{"round_robin": {}}],
+    "methodConfig": [
+        {
+            "name": [{"service": "unbraid.v1.RecommendationService"}, {"service": "unbraid.v1.StatusService"}],
+            "retryPolicy": {
+                "maxAttempts": 4,
+                "initialBackoff": "0.1s",
+                "maxBackoff": "1s",
+                "backoffMultiplier": 2,
+                "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"],
+            },
+        }
+    ],
+    "retryThrottling": {"maxTokens": 10, "tokenRatio": 0.1},
+}
+
+CHANNEL_OPTIONS: tuple[tuple[str, str | int], ...] = (
+    ("grpc.service_config", json.dumps(SERVICE_CONFIG)),
+    ("grpc.max_receive_message_length", MAX_RECEIVE_BYTES),
+)
+
+
+def open_channel(target: str, credentials: grpc.ChannelCredentials | None) -> grpc.Channel:
+    """A channel for blocking calls; plain text where there are no credentials."""
+    if credentials is None:
+        return grpc.insecure_channel(target, options=CHANNEL_OPTIONS)
+    return grpc.secure_channel(target, credentials, options=CHANNEL_OPTIONS)
+
+
+def open_aio_channel(target: str, credentials: grpc.ChannelCredentials | None) -> grpc.aio.Channel:
+    """A channel for asyncio calls; plain text where there are no credentials."""
+    if credentials is None:
+        return grpc.aio.insecure_channel(target, options=CHANNEL_OPTIONS)
+    return grpc.aio.secure_channel(target, credentials, options=CHANNEL_OPTIONS)

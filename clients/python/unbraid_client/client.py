@@ -1,0 +1,144 @@
+"""The blocking client."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Self, TypeVar
+
+import grpc
+
+from unbraid.v1 import recommendation_pb2_grpc, status_pb2, status_pb2_grpc
+from unbraid_client.channel import DEFAULT_TARGET, DEFAULT_TIMEOUT_S, open_channel
+from unbraid_client.errors import error_of
+from unbraid_client.requests import interests_request, recommend_request
+from unbraid_client.results import interests_result, recommend_result, server_status
+from unbraid_client.types import EventLike, InterestsResult, Moment, RecommendResult, ServerStatus
+
+__all__ = ["UnbraidClient"]
+
+Request = TypeVar("Request")
+Response = TypeVar("Response")
+
+
+class UnbraidClient:
+    """Calls a server of unbraid; safe to share between threads.
+
+    Calls are retried on UNAVAILABLE and CANCELLED within their deadline, up to four attempts and within a retry budget.
+
+    Args:
+        target: ``host:port``, or any name that gRPC resolves (``dns:///host:port`` balances over all its addresses).
+        credentials: of the channel, for TLS; plain text where there are none.
+        timeout_s: deadline of a call, retries included, unless the call brings its own.
+    """
+
+    def __init__(
+        self,
+        target: str = DEFAULT_TARGET,
+        *,
+        credentials: grpc.ChannelCredentials | None = None,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+    ) -> None:
+        self._timeout_s = timeout_s
+        self._channel = open_channel(target, credentials)
+        self._recommendation = recommendation_pb2_grpc.RecommendationServiceStub(self._channel)
+        self._status = status_pb2_grpc.StatusServiceStub(self._channel)
+
+    def recommend(
+        self,
+        *,
+        user_id: str | None = None,
+        history: Iterable[EventLike] | None = None,
+        limit: int = 20,
+        as_of: Moment | None = None,
+        include_seen: bool = False,
+        excluded_item_ids: Iterable[str] = (),
+        timeout_s: float | None = None,
+    ) -> RecommendResult:
+        """Items for a user of the server's state store, or for a history sent along; exactly one of the two.
+
+        Args:
+            user_id: a user that the server knows; an unknown one is answered by popularity.
+            history: events in any order, at most 10000.
+            limit: how many items, at most 500.
+            as_of: the moment that is answered for; the server's now where it is None.
+            include_seen: whether items of the history may come back.
+            excluded_item_ids: items that must not come back, at most 10000.
+            timeout_s: deadline of this call.
+
+        Raises:
+            ValueError: user_id and history both or neither, or a time without a time zone.
+            ClientError: the call failed; the subclass says how.
+        """
+        request = recommend_request(
+            user_id=user_id,
+            history=history,
+            limit=limit,
+            as_of=as_of,
+            include_seen=include_seen,
+            excluded_item_ids=excluded_item_ids,
+        )
+        return recommend_result(self._call(self._recommendation.Recommend, request, timeout_s))
+
+    def get_interests(
+        self,
+        *,
+        user_id: str | None = None,
+        history: Iterable[EventLike] | None = None,
+        as_of: Moment | None = None,
+        evidence_limit: int = 5,
+        include_vectors: bool = False,
+        timeout_s: float | None = None,
+    ) -> InterestsResult:
+        """The interests of a user of the state store, or of a history sent along; exactly one of the two.
+
+        Args:
+            user_id: a user that the server knows.
+            history: events in any order, at most 10000.
+            as_of: the moment that is answered for; the server's now where it is None.
+            evidence_limit: how many events to show for each interest, at most 50; 0 means 5.
+            include_vectors: whether to send the vectors.
+            timeout_s: deadline of this call.
+
+        Raises:
+            ValueError: user_id and history both or neither, or a time without a time zone.
+            ClientError: the call failed; NotFound for a user that the server does not know.
+        """
+        request = interests_request(
+            user_id=user_id,
+            history=history,
+            as_of=as_of,
+            evidence_limit=evidence_limit,
+            include_vectors=include_vectors,
+        )
+        return interests_result(self._call(self._recommendation.GetInterests, request, timeout_s))
+
+    def get_status(self, *, timeout_s: float | None = None) -> ServerStatus:
+        """What the server is made of.
+
+        Raises:
+            ClientError: the call failed; the subclass says how.
+        """
+        return server_status(self._call(self._status.GetStatus, status_pb2.GetStatusRequest(), timeout_s))
+
+    def _call(
+        self, method: grpc.UnaryUnaryMultiCallable[Request, Response], request: Request, timeout_s: float | None
+    ) -> Response:
+        try:
+            return method(request, timeout=self._timeout_s if timeout_s is None else timeout_s)
+        except grpc.RpcError as error:
+            raise error_of(error) from error
+
+    def close(self) -> None:
+        """Close the connection; the client is not used afterwards."""
+        self._channel.close()
+
+    def __enter__(self) -> Self:
+        """Nothing to do: the channel connects with the first call."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the connection."""
+        self.close()

@@ -1,0 +1,95 @@
+"""Python values to request messages, shared by both clients."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from datetime import datetime
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from unbraid.v1 import recommendation_pb2 as pb
+from unbraid_client.types import Event, EventLike, Moment
+
+__all__ = ["interests_request", "recommend_request"]
+
+NANOS_PER_SECOND = 1_000_000_000
+
+
+def recommend_request(
+    *,
+    user_id: str | None,
+    history: Iterable[EventLike] | None,
+    limit: int,
+    as_of: Moment | None,
+    include_seen: bool,
+    excluded_item_ids: Iterable[str],
+) -> pb.RecommendRequest:
+    """The message of a Recommend call.
+
+    Raises:
+        ValueError: not exactly one of user_id and history, or a time that cannot be sent.
+    """
+    request = pb.RecommendRequest(
+        limit=limit,
+        as_of_time=None if as_of is None else _timestamp(as_of, "as_of"),
+        seen_items=pb.SEEN_ITEMS_INCLUDE if include_seen else pb.SEEN_ITEMS_EXCLUDE,
+        excluded_item_ids=excluded_item_ids,
+    )
+    _put_subject(request, user_id, history)
+    return request
+
+
+def interests_request(
+    *,
+    user_id: str | None,
+    history: Iterable[EventLike] | None,
+    as_of: Moment | None,
+    evidence_limit: int,
+    include_vectors: bool,
+) -> pb.GetInterestsRequest:
+    """The message of a GetInterests call.
+
+    Raises:
+        ValueError: not exactly one of user_id and history, or a time that cannot be sent.
+    """
+    request = pb.GetInterestsRequest(
+        as_of_time=None if as_of is None else _timestamp(as_of, "as_of"),
+        evidence_limit=evidence_limit,
+        include_vectors=include_vectors,
+    )
+    _put_subject(request, user_id, history)
+    return request
+
+
+def _put_subject(
+    request: pb.RecommendRequest | pb.GetInterestsRequest, user_id: str | None, history: Iterable[EventLike] | None
+) -> None:
+    if user_id is not None and history is None:
+        request.user_id = user_id
+    elif history is not None and user_id is None:
+        request.history.SetInParent()
+        request.history.events.extend(_event(event, position) for position, event in enumerate(history))
+    else:
+        raise ValueError("give either user_id or history")
+
+
+def _event(event: EventLike, position: int) -> pb.Event:
+    known = event if isinstance(event, Event) else Event(*event)
+    time = _timestamp(known.time, f"history[{position}].time")
+    return pb.Event(item_id=known.item_id, event_time=time, action=known.action)
+
+
+def _timestamp(moment: Moment, field: str) -> Timestamp:
+    timestamp = Timestamp()
+    if isinstance(moment, datetime):
+        if moment.tzinfo is None:
+            raise ValueError(f"{field}: {moment.isoformat()} has no time zone; add one, for example tzinfo=UTC")
+        timestamp.FromDatetime(moment)
+        return timestamp
+    try:
+        seconds = math.floor(moment)
+        timestamp.FromNanoseconds(seconds * NANOS_PER_SECOND + round((moment - seconds) * NANOS_PER_SECOND))
+    except (ValueError, OverflowError):
+        raise ValueError(f"{field}: {moment} is not a time in epoch seconds between the years 1 and 9999") from None
+    return timestamp

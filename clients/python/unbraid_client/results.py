@@ -1,0 +1,135 @@
+"""Response messages to Python values, shared by both clients."""
+
+from __future__ import annotations
+
+import struct
+from datetime import UTC, datetime
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from unbraid.v1 import recommendation_pb2 as pb
+from unbraid.v1 import status_pb2
+from unbraid_client.types import (
+    Basis,
+    DeviceStatus,
+    Evidence,
+    Interest,
+    InterestsResult,
+    Recommendation,
+    RecommendResult,
+    ReleaseStatus,
+    ScoreTerms,
+    ServerStatus,
+    Source,
+)
+
+__all__ = ["interests_result", "recommend_result", "server_status"]
+
+BASIS_OF_VALUE = {
+    pb.ANSWER_BASIS_INTERESTS: Basis.INTERESTS,
+    pb.ANSWER_BASIS_POPULARITY: Basis.POPULARITY,
+}
+SOURCE_OF_VALUE = {
+    pb.CANDIDATE_SOURCE_INTERESTS: Source.INTERESTS,
+    pb.CANDIDATE_SOURCE_OWN_ITEMS: Source.OWN_ITEMS,
+    pb.CANDIDATE_SOURCE_POPULAR: Source.POPULAR,
+}
+FLOAT32_BYTES = 4
+
+
+def recommend_result(response: pb.RecommendResponse) -> RecommendResult:
+    """The answer of a Recommend call."""
+    return RecommendResult(
+        release_id=response.release_id,
+        recommendations=tuple(map(_recommendation, response.recommendations)),
+        interests=tuple(map(_interest, response.interests)),
+        basis=BASIS_OF_VALUE.get(response.basis, Basis.UNKNOWN),
+        as_of=_utc(response.as_of_time),
+        ignored_event_count=response.ignored_event_count,
+    )
+
+
+def interests_result(response: pb.GetInterestsResponse) -> InterestsResult:
+    """The answer of a GetInterests call."""
+    return InterestsResult(
+        release_id=response.release_id,
+        space_id=response.space_id,
+        interests=tuple(map(_interest, response.interests)),
+        as_of=_utc(response.as_of_time),
+        ignored_event_count=response.ignored_event_count,
+    )
+
+
+def server_status(response: status_pb2.GetStatusResponse) -> ServerStatus:
+    """The answer of a GetStatus call."""
+    release, device = response.release, response.device
+    return ServerStatus(
+        release=ReleaseStatus(
+            release_id=release.release_id,
+            space_id=release.space_id,
+            created_time=_utc(release.created_time),
+            item_count=release.item_count,
+            interest_count=release.interest_count,
+            dimension=release.dimension,
+            max_history=release.max_history,
+            index_family=release.index_family,
+            index_recall=release.index_recall,
+            index_recall_at=release.index_recall_at,
+        ),
+        device=DeviceStatus(
+            requested=device.requested,
+            active=device.active,
+            providers=tuple(device.providers),
+            intra_op_thread_count=device.intra_op_thread_count,
+        ),
+        versions={component.name: component.version for component in response.versions},
+        start_time=_utc(response.start_time),
+        user_count=response.user_count,
+        max_concurrent_calls=response.max_concurrent_calls,
+    )
+
+
+def _recommendation(item: pb.Recommendation) -> Recommendation:
+    return Recommendation(
+        item_id=item.item_id,
+        title=item.title,
+        categories=tuple(item.categories),
+        score=item.score,
+        interest_index=item.interest_index if item.HasField("interest_index") else None,
+        terms=ScoreTerms(
+            affinity=item.terms.affinity,
+            interest=item.terms.interest,
+            popularity=item.terms.popularity,
+            frequency=item.terms.frequency,
+        ),
+        sources=tuple(SOURCE_OF_VALUE.get(source, Source.UNKNOWN) for source in item.sources),
+    )
+
+
+def _interest(interest: pb.Interest) -> Interest:
+    return Interest(
+        index=interest.index,
+        mass=interest.mass,
+        share=interest.share,
+        half_life=interest.half_life.ToTimedelta(),
+        evidence=tuple(map(_evidence, interest.evidence)),
+        vector=_vector(interest.vector) if interest.vector else None,
+    )
+
+
+def _evidence(evidence: pb.Evidence) -> Evidence:
+    return Evidence(
+        item_id=evidence.item_id,
+        title=evidence.title,
+        time=_utc(evidence.event_time),
+        assignment=evidence.assignment,
+        weight=evidence.weight,
+    )
+
+
+def _vector(little_endian: bytes) -> tuple[float, ...]:
+    return struct.unpack(f"<{len(little_endian) // FLOAT32_BYTES}f", little_endian)
+
+
+def _utc(timestamp: Timestamp) -> datetime:
+    return timestamp.ToDatetime(tzinfo=UTC)

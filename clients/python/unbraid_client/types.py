@@ -1,0 +1,181 @@
+"""What goes into a call and what comes out of it, as plain immutable values.
+
+Times are aware datetimes in UTC, half-lives are timedeltas, vectors are tuples of floats. Nothing here knows protobuf.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+__all__ = [
+    "Basis",
+    "DeviceStatus",
+    "Event",
+    "EventLike",
+    "Evidence",
+    "Interest",
+    "InterestsResult",
+    "Moment",
+    "RecommendResult",
+    "Recommendation",
+    "ReleaseStatus",
+    "ScoreTerms",
+    "ServerStatus",
+    "Source",
+]
+
+Moment = datetime | float
+"""An aware datetime, or seconds since 1970-01-01 UTC."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that a user did; an empty action is the unspecified one."""
+
+    item_id: str
+    time: Moment
+    action: str = ""
+
+
+EventLike = Event | tuple[str, Moment] | tuple[str, Moment, str]
+"""An event, or the same fields as a tuple."""
+
+
+class Basis(StrEnum):
+    """What an answer rests on; UNKNOWN stands for a value that only a newer client knows."""
+
+    INTERESTS = "interests"
+    POPULARITY = "popularity"
+    UNKNOWN = "unknown"
+
+
+class Source(StrEnum):
+    """Where a candidate came from; UNKNOWN stands for a value that only a newer client knows."""
+
+    INTERESTS = "interests"
+    OWN_ITEMS = "own_items"
+    POPULAR = "popular"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreTerms:
+    """The addends of a score; a term that the formula does not use is 0."""
+
+    affinity: float
+    interest: float
+    popularity: float
+    frequency: float
+
+
+@dataclass(frozen=True, slots=True)
+class Recommendation:
+    """A recommended item; ``interest_index`` is None where no interest speaks for it."""
+
+    item_id: str
+    title: str
+    categories: tuple[str, ...]
+    score: float
+    interest_index: int | None
+    terms: ScoreTerms
+    sources: tuple[Source, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """An event behind an interest.
+
+    Attributes:
+        assignment: share of the event that belongs to the interest, 0 to 1.
+        weight: share of the interest's mass that the event gives at the time of the answer, 0 to 1.
+    """
+
+    item_id: str
+    title: str
+    time: datetime
+    assignment: float
+    weight: float
+
+
+@dataclass(frozen=True, slots=True)
+class Interest:
+    """One interest of a user at one moment.
+
+    Attributes:
+        mass: decayed number of events that belong to it.
+        share: its share of all mass, 0 to 1.
+        half_life: how long until the mass is halved.
+        evidence: the events with the largest weight, heaviest first.
+        vector: the unit vector, D floats; None unless vectors were asked for.
+    """
+
+    index: int
+    mass: float
+    share: float
+    half_life: timedelta
+    evidence: tuple[Evidence, ...]
+    vector: tuple[float, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class RecommendResult:
+    """Recommendations, best first, and the interests that were weighed for them."""
+
+    release_id: str
+    recommendations: tuple[Recommendation, ...]
+    interests: tuple[Interest, ...]
+    basis: Basis
+    as_of: datetime
+    ignored_event_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class InterestsResult:
+    """The interests of a user. Vectors of different ``space_id`` must not be compared."""
+
+    release_id: str
+    space_id: str
+    interests: tuple[Interest, ...]
+    as_of: datetime
+    ignored_event_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseStatus:
+    """The release that a server answers from; ``index_recall`` was measured at ``index_recall_at`` nearest items."""
+
+    release_id: str
+    space_id: str
+    created_time: datetime
+    item_count: int
+    interest_count: int
+    dimension: int
+    max_history: int
+    index_family: str
+    index_recall: float
+    index_recall_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceStatus:
+    """Where the encoder runs: the setting, what it led to, and the ONNX Runtime providers in order."""
+
+    requested: str
+    active: str
+    providers: tuple[str, ...]
+    intra_op_thread_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class ServerStatus:
+    """What a server is made of; ``versions`` maps each part to its version."""
+
+    release: ReleaseStatus
+    device: DeviceStatus
+    versions: Mapping[str, str]
+    start_time: datetime
+    user_count: int
+    max_concurrent_calls: int

@@ -1,0 +1,109 @@
+"""The catalogue: what the items are called, and which row each of them has.
+
+Stored as an Arrow IPC file that is memory-mapped, so worker processes share its pages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from unbraid_core.errors import IntegrityError
+from unbraid_core.types import IntArray
+
+__all__ = ["Catalogue"]
+
+FIXED_COLUMNS = {"item_id": pa.string(), "title": pa.string(), "categories": pa.list_(pa.string())}
+
+
+class Catalogue:
+    """Items by row: id, title, categories, and any typed attribute columns.
+
+    Args:
+        table: columns item_id (string, unique, no nulls), title (string), categories (list of string), then attributes.
+
+    Raises:
+        IntegrityError: a fixed column is missing or of another type, or an id is null or repeated.
+    """
+
+    def __init__(self, table: pa.Table) -> None:
+        for name, kind in FIXED_COLUMNS.items():
+            if name not in table.column_names or table.schema.field(name).type != kind:
+                raise IntegrityError(f"catalogue: column {name!r} of type {kind} is missing")
+        self.table = table.combine_chunks()
+        self.item_ids = [item_id for item_id in self.table.column("item_id").to_pylist() if item_id is not None]
+        self._row_of = {item_id: row for row, item_id in enumerate(self.item_ids)}
+        if len(self._row_of) != len(self.table):
+            raise IntegrityError("catalogue: column 'item_id' has a null or repeated id")
+
+    @classmethod
+    def of(
+        cls,
+        item_ids: Sequence[str],
+        titles: Sequence[str] | None = None,
+        categories: Sequence[Sequence[str]] | None = None,
+        attributes: Mapping[str, pa.Array[Any]] | None = None,
+    ) -> Catalogue:
+        """Build a catalogue from plain sequences; missing titles are empty, missing categories are empty lists."""
+        columns = {
+            "item_id": pa.array(item_ids, pa.string()),
+            "title": pa.array(titles if titles is not None else [""] * len(item_ids), pa.string()),
+            "categories": pa.array(
+                categories if categories is not None else [[]] * len(item_ids), FIXED_COLUMNS["categories"]
+            ),
+        }
+        return cls(pa.table({**columns, **(attributes or {})}))
+
+    @classmethod
+    def open(cls, path: Path) -> Catalogue:
+        """Memory-map a catalogue file.
+
+        Raises:
+            IntegrityError: not an Arrow file, or not a catalogue.
+        """
+        try:
+            with pa.memory_map(str(path)) as source:
+                return cls(pa.ipc.open_file(source).read_all())
+        except pa.ArrowInvalid as error:
+            raise IntegrityError(f"{path.name}: not an Arrow file: {error}") from None
+
+    def write(self, path: Path) -> None:
+        """Write the catalogue as an Arrow IPC file."""
+        with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, self.table.schema) as writer:
+            writer.write_table(self.table)
+
+    def __len__(self) -> int:
+        return len(self.item_ids)
+
+    def row(self, item_id: str) -> int:
+        """The row of an item, -1 where the catalogue does not know it."""
+        return self._row_of.get(item_id, -1)
+
+    def rows(self, item_ids: Sequence[str]) -> IntArray:
+        """The rows of items, -1 for unknown ones: int64 [len(item_ids)]."""
+        row_of = self._row_of
+        return np.fromiter((row_of.get(item_id, -1) for item_id in item_ids), np.int64, len(item_ids))
+
+    def title(self, row: int) -> str:
+        """The title of a row, empty where it has none."""
+        return self.table.column("title")[row].as_py() or ""
+
+    def categories(self, row: int) -> list[str]:
+        """The categories of a row."""
+        return self.table.column("categories")[row].as_py() or []
+
+    def titles(self, rows: IntArray) -> list[str]:
+        """The titles of many rows; one call costs a tenth of as many calls of ``title``."""
+        return [title or "" for title in self.table.column("title").take(rows).to_pylist()]
+
+    def category_lists(self, rows: IntArray) -> list[list[str]]:
+        """The categories of many rows."""
+        return [names or [] for names in self.table.column("categories").take(rows).to_pylist()]
+
+    def take(self, rows: IntArray) -> Catalogue:
+        """A catalogue of the given rows, in the given order."""
+        return Catalogue(self.table.take(rows))

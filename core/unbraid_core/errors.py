@@ -1,0 +1,95 @@
+"""The one exception tree of unbraid.
+
+UnbraidError
+├── InvalidInput          the caller sent something wrong: names the field, the value and the fix
+├── NotFound              a named thing (user, item, release) does not exist
+├── Conflict              the thing exists, but its present state forbids the call
+├── Unavailable           cannot answer now, trying again later can help
+├── IntegrityError        bytes on disk are not what the manifest says
+├── IncompatibleError     intact, but of a format, space or shape this code does not accept
+└── DeviceUnavailable     the demanded device cannot be had on this machine
+
+Every class carries a stable ``reason`` (UPPER_SNAKE). The server maps each class to one gRPC code, the command line
+prints the message as one line and exits with 2.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "Conflict",
+    "DeviceUnavailable",
+    "IncompatibleError",
+    "IntegrityError",
+    "InvalidInput",
+    "NotFound",
+    "Unavailable",
+    "UnbraidError",
+]
+
+
+class UnbraidError(Exception):
+    """Root of every error that unbraid raises on purpose.
+
+    Args:
+        message: one line for a person: what is wrong, with the value, and what to do.
+        metadata: machine-readable facts, copied into google.rpc.ErrorInfo by the server.
+    """
+
+    reason = "UNBRAID_ERROR"
+
+    def __init__(self, message: str, **metadata: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.metadata = metadata
+
+
+class InvalidInput(UnbraidError):
+    """A value that the caller sent is wrong.
+
+    Args:
+        field: path of the field or option, as the caller knows it (``history.events[3].item_id``).
+        problem: what is wrong with the value, and the fix.
+    """
+
+    reason = "INVALID_INPUT"
+
+    def __init__(self, field: str, problem: str, **metadata: str) -> None:
+        super().__init__(f"{field}: {problem}", field=field, **metadata)
+        self.field = field
+        self.problem = problem
+
+
+class NotFound(UnbraidError):
+    """A named thing does not exist."""
+
+    reason = "NOT_FOUND"
+
+
+class Conflict(UnbraidError):
+    """The state of an existing thing forbids the call."""
+
+    reason = "CONFLICT"
+
+
+class Unavailable(UnbraidError):
+    """No answer now; the same call can succeed later."""
+
+    reason = "UNAVAILABLE"
+
+
+class IntegrityError(UnbraidError):
+    """Stored bytes differ from what the manifest or format promises."""
+
+    reason = "INTEGRITY"
+
+
+class IncompatibleError(UnbraidError):
+    """An intact artefact whose format, space or shape this code does not accept."""
+
+    reason = "INCOMPATIBLE"
+
+
+class DeviceUnavailable(UnbraidError):
+    """The demanded device cannot be had on this machine."""
+
+    reason = "DEVICE_UNAVAILABLE"

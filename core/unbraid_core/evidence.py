@@ -1,0 +1,58 @@
+"""Evidence: which events stand behind an interest, and how much of its mass each of them gives.
+
+weight_k,i(t) = R[k,i] * 2^(-(t - t_i) / h_k) / m_k(t)
+
+The weights of one interest sum to 1 over its history. They are formed in log space, so they stay exact long after the
+mass itself has left the float64 range.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from unbraid_core.decay import log_contributions
+from unbraid_core.types import DoubleArray, IntArray, Interests
+
+__all__ = ["Evidence", "weigh_evidence"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evidence:
+    """The items behind each interest, heaviest first; E is the same for all interests of a history.
+
+    Attributes:
+        row_KE: which item.
+        time_s_KE: when the newest event on the item happened.
+        assignment_KE: share of that newest event that belongs to the interest.
+        weight_KE: share of the interest's mass that all events on the item give together.
+    """
+
+    row_KE: IntArray
+    time_s_KE: DoubleArray
+    assignment_KE: DoubleArray
+    weight_KE: DoubleArray
+
+
+def weigh_evidence(interests: Interests, now_s: float, half_life_s_K: DoubleArray, limit: int) -> Evidence:
+    """The ``limit`` heaviest items of every interest, fewer where the history holds fewer; equal weights go by row."""
+    history = interests.history
+    log_weight_KL = log_contributions(interests.assignment_KL, now_s - history.time_s_N, half_life_s_K)
+    weight_KL = np.exp(log_weight_KL - log_weight_KL.max(axis=1, keepdims=True))
+    weight_KL /= weight_KL.sum(axis=1, keepdims=True)
+
+    by_row_L = np.argsort(history.row_N, kind="stable")
+    sorted_row_L = history.row_N[by_row_L]
+    starts_U = np.flatnonzero(np.diff(sorted_row_L, prepend=-1))
+    newest_U = by_row_L[np.append(starts_U[1:], len(by_row_L)) - 1]
+    weight_KU = np.add.reduceat(weight_KL[:, by_row_L], starts_U, axis=1)
+
+    heaviest_KE = np.argsort(-weight_KU, axis=1, kind="stable")[:, :limit]
+    newest_KE = newest_U[heaviest_KE]
+    return Evidence(
+        row_KE=history.row_N[newest_KE],
+        time_s_KE=history.time_s_N[newest_KE],
+        assignment_KE=np.take_along_axis(interests.assignment_KL, newest_KE, axis=1).astype(np.float64),
+        weight_KE=np.take_along_axis(weight_KU, heaviest_KE, axis=1),
+    )

@@ -1,0 +1,87 @@
+"""The ports: what the pipeline needs from the outside, as small protocols.
+
+Every implementation passes the contract suite of its port in ``tests/contract``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from unbraid_core.types import FloatArray, HistoryBatch, InterestBatch, SearchHits
+
+__all__ = ["Encoder", "Event", "Searcher", "StateStore", "UserEvent"]
+
+
+class Encoder(Protocol):
+    """Takes interests out of histories. Implementations are safe to call from several threads at once."""
+
+    def encode(self, batch: HistoryBatch) -> InterestBatch:
+        """Encode a batch in which every history has at least one event.
+
+        Padding never changes an answer: the same history gives the same interests at any B and L.
+        """
+        ...
+
+
+class Searcher(Protocol):
+    """Finds the rows whose vectors have the largest inner products. Safe to call from several threads at once."""
+
+    @property
+    def size(self) -> int:
+        """Number of items that can be found."""
+        ...
+
+    def search(self, query_QD: FloatArray, count: int) -> SearchHits:
+        """The ``count`` best rows for each query, best first, padded with -1 beyond ``size``.
+
+        Raises:
+            InvalidInput: the queries are not finite, not [Q, D], or count is not positive.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that a user did, in outside terms. An empty action is the unspecified action."""
+
+    item_id: str
+    time_s: float
+    action: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class UserEvent:
+    """An event together with the user it belongs to."""
+
+    user_id: str
+    event: Event
+
+
+class StateStore(Protocol):
+    """Remembers what users did. A release never holds user data; this is the only place that does."""
+
+    def append(self, events: Iterable[UserEvent]) -> int:
+        """Store events durably and return how many were new; storing the same event again changes nothing."""
+        ...
+
+    def read(self, user_id: str, limit: int) -> Sequence[Event]:
+        """The newest ``limit`` events of a user, oldest first.
+
+        Raises:
+            NotFound: the store knows no event of this user.
+        """
+        ...
+
+    def delete_user(self, user_id: str) -> int:
+        """Forget a user for good and return how many events were removed."""
+        ...
+
+    def count_users(self) -> int:
+        """Number of users with at least one event."""
+        ...
+
+    def close(self) -> None:
+        """Release files and connections; the store is not used afterwards."""
+        ...

@@ -1,0 +1,35 @@
+"""The release format: manifests, integrity, publication and activation."""
+
+from unbraid_core.release.manifest import (
+    FORMAT_VERSION,
+    EncoderSpec,
+    ExportManifest,
+    FileEntry,
+    IndexSpec,
+    ReleaseManifest,
+    TrainingRecord,
+)
+from unbraid_core.release.publication import publish_export, publish_release
+from unbraid_core.release.release import Export, Release, open_export, open_release
+from unbraid_core.release.staging import Staging
+from unbraid_core.release.store import Probe, ReleaseStore, ReleaseSummary
+
+__all__ = [
+    "FORMAT_VERSION",
+    "EncoderSpec",
+    "Export",
+    "ExportManifest",
+    "FileEntry",
+    "IndexSpec",
+    "Probe",
+    "Release",
+    "ReleaseManifest",
+    "ReleaseStore",
+    "ReleaseSummary",
+    "Staging",
+    "TrainingRecord",
+    "open_export",
+    "open_release",
+    "publish_export",
+    "publish_release",
+]

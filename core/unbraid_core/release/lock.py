@@ -1,0 +1,51 @@
+"""A lock that the kernel gives back when its holder dies, however it dies."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+from types import TracebackType
+
+__all__ = ["FileLock"]
+
+
+class FileLock:
+    """An exclusive lock on a file, between processes as well as between threads; held until it is closed."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    @classmethod
+    def take(cls, path: Path) -> FileLock | None:
+        """Lock a file, which is made if need be, without waiting.
+
+        Returns:
+            None where somebody else holds the lock, or took the file away before it could be locked.
+        """
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        lock = cls(descriptor)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.close()
+            return None
+        if os.fstat(descriptor).st_nlink == 0:
+            lock.close()
+            return None
+        return lock
+
+    def close(self) -> None:
+        """Give the lock back."""
+        os.close(self._descriptor)
+
+    def __enter__(self) -> FileLock:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,205 @@
+"""The manifests: what an export and a release say about themselves.
+
+An *export* is a trained encoder with its item vectors and catalogue; a *release* is an export plus the index over its
+vectors. Both are folders whose manifest lists every file with size and sha256, and carries a digest of itself; no
+other file in them is ever opened.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC
+from typing import Annotated, ClassVar, Literal, TypeVar
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from unbraid_core.errors import IncompatibleError, IntegrityError
+from unbraid_core.release.layout import EXPORT_FILES, EXPORT_MANIFEST, RELEASE_FILES, RELEASE_MANIFEST
+from unbraid_core.types import Scoring
+
+__all__ = [
+    "FORMAT_VERSION",
+    "EncoderSpec",
+    "ExportManifest",
+    "FileEntry",
+    "IndexSpec",
+    "ReleaseManifest",
+    "TrainingRecord",
+    "dump_manifest",
+    "parse_manifest",
+    "seal_manifest",
+]
+
+FORMAT_VERSION = 1
+UNSEALED = "0" * 64
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+def _not_a_manifest(path: str) -> str:
+    if path in (RELEASE_MANIFEST, EXPORT_MANIFEST):
+        raise ValueError(f"{path!r} is a manifest, and a manifest does not list itself")
+    return path
+
+
+def _possible(scoring: Scoring) -> Scoring:
+    for name in ("temperature", "own_half_life_s", "popularity_half_life_s", "candidate_count"):
+        if getattr(scoring, name) <= 0:
+            raise ValueError(f"{name} must be above 0, not {getattr(scoring, name)}")
+    for name in ("quota_alpha", "quota_min"):
+        if getattr(scoring, name) < 0:
+            raise ValueError(f"{name} must be at least 0, not {getattr(scoring, name)}")
+    return scoring
+
+
+# No part of a path starts with a dot, so none can be "." or "..", and none is empty, so none is absolute.
+FilePath = Annotated[
+    str, Field(pattern=r"^[0-9A-Za-z_][0-9A-Za-z_.-]*(/[0-9A-Za-z_][0-9A-Za-z_.-]*)*$"), AfterValidator(_not_a_manifest)
+]
+UtcTime = Annotated[AwareDatetime, AfterValidator(lambda time: time.astimezone(UTC))]
+Hex64 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Name = Annotated[str, Field(pattern=r"^[0-9A-Za-z][0-9A-Za-z._-]{0,127}$")]
+PositiveSeconds = Annotated[float, Field(gt=0)]
+PossibleScoring = Annotated[Scoring, AfterValidator(_possible)]
+
+
+class FileEntry(_Strict):
+    """One file of the folder."""
+
+    size: Annotated[int, Field(ge=0)]
+    sha256: Hex64
+
+
+class EncoderSpec(_Strict):
+    """Shape and vocabulary of the user encoder: K, D and L."""
+
+    architecture: str
+    interest_count: Annotated[int, Field(ge=1)]
+    dimension: Annotated[int, Field(ge=1)]
+    max_history: Annotated[int, Field(ge=1)]
+    actions: Annotated[list[str], Field(min_length=1, description="index 0 stands for an unknown action")]
+
+
+class TrainingRecord(_Strict):
+    """What the model was trained on, so that no evaluation on seen events goes unnoticed."""
+
+    split: Annotated[str, Field(description="the split in its text form, for example last-10 or before-2011-11-01")]
+    seed: int
+    event_count: Annotated[int, Field(ge=0)]
+    user_count: Annotated[int, Field(ge=0)]
+    last_event_time: UtcTime
+    data_sha256: Hex64
+    validation: dict[str, float]
+
+
+class IndexSpec(_Strict):
+    """How index.faiss was built and what it reached against the exact oracle."""
+
+    family: Literal["flat", "ivf_flat"]
+    search_params: dict[str, int]
+    recall_at: Annotated[int, Field(ge=1)]
+    recall: Annotated[float, Field(ge=0, le=1)]
+    query_source: Literal["held-out interests", "item vectors"]
+
+
+class ExportManifest(_Strict):
+    """export.json: everything about a release but its index.
+
+    ``manifest_sha256`` is the digest of the manifest's own bytes with 64 zeros in its place: the listed files are
+    covered by ``files``, and this covers the rest, a half-life for example.
+    """
+
+    file_name: ClassVar[str] = EXPORT_MANIFEST
+    required_files: ClassVar[tuple[str, ...]] = EXPORT_FILES
+
+    format_version: Literal[1]
+    manifest_sha256: Hex64 = UNSEALED
+    space_id: Name
+    created_time: UtcTime
+    encoder: EncoderSpec
+    half_life_s: list[PositiveSeconds]
+    scoring: PossibleScoring
+    training: TrainingRecord
+    files: dict[FilePath, FileEntry]
+
+    @model_validator(mode="after")
+    def _half_life_per_interest(self) -> ExportManifest:
+        if len(self.half_life_s) != self.encoder.interest_count:
+            raise ValueError(
+                f"half_life_s has {len(self.half_life_s)} values for {self.encoder.interest_count} interests"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _nothing_missing(self) -> ExportManifest:
+        missing = [name for name in self.required_files if name not in self.files]
+        if missing:
+            raise ValueError(f"files does not list {', '.join(missing)}")
+        return self
+
+
+class ReleaseManifest(ExportManifest):
+    """manifest.json of a release. ``parent`` is the release that it was built to follow, if any."""
+
+    file_name: ClassVar[str] = RELEASE_MANIFEST
+    required_files: ClassVar[tuple[str, ...]] = RELEASE_FILES
+
+    release_id: Name
+    parent: Name | None
+    index: IndexSpec
+
+
+M = TypeVar("M", bound=ExportManifest)
+
+
+def seal_manifest(manifest: M) -> M:
+    """The manifest with its files in order and the digest of its own bytes."""
+    ordered = {"files": dict(sorted(manifest.files.items())), "manifest_sha256": UNSEALED}
+    unsealed = manifest.model_copy(update=ordered)
+    return unsealed.model_copy(update={"manifest_sha256": _digest(dump_manifest(unsealed))})
+
+
+def dump_manifest(manifest: ExportManifest) -> bytes:
+    """The bytes of a sealed manifest as they are stored: indented JSON."""
+    return manifest.model_dump_json(indent=2).encode() + b"\n"
+
+
+def parse_manifest(text: bytes, model: type[M], where: str) -> M:
+    """Read the stored bytes of a manifest.
+
+    Args:
+        text: what ``dump_manifest`` returned.
+        model: which kind of manifest it has to be.
+        where: names the manifest in messages.
+
+    Raises:
+        IncompatibleError: another format version.
+        IntegrityError: not JSON, a field is missing, unknown or out of range, or any byte was changed; the message
+            names the field.
+    """
+    try:
+        manifest = model.model_validate_json(text, strict=True)
+    except ValidationError as error:
+        raise _refusal(error, where) from None
+    claimed = manifest.manifest_sha256
+    if _digest(text.replace(claimed.encode(), UNSEALED.encode(), 1)) != claimed:
+        raise IntegrityError(f"{where}: manifest_sha256: the manifest was changed after it was written")
+    return manifest
+
+
+def _digest(text: bytes) -> str:
+    return hashlib.sha256(text).hexdigest()
+
+
+def _refusal(error: ValidationError, where: str) -> IncompatibleError | IntegrityError:
+    """What to tell about the first thing that is wrong; a format version comes before everything else."""
+    first, *_ = sorted(error.errors(), key=lambda problem: problem["loc"] != ("format_version",))
+    field = ".".join(str(part) for part in first["loc"] if part != "[key]") or "manifest"
+    if field == "format_version" and first["type"] == "literal_error":
+        return IncompatibleError(
+            f"{where}: format_version is {first['input']!r}, this unbraid reads {FORMAT_VERSION}; "
+            "export and build the release again with this version"
+        )
+    return IntegrityError(f"{where}: {field}: {first['msg'].removeprefix('Value error, ')}")

@@ -1,0 +1,121 @@
+"""Making exports and releases out of the files that lie in a staging folder."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+from unbraid_core.errors import IntegrityError
+from unbraid_core.release.files import entries
+from unbraid_core.release.layout import QUERIES
+from unbraid_core.release.manifest import (
+    FORMAT_VERSION,
+    EncoderSpec,
+    ExportManifest,
+    FileEntry,
+    IndexSpec,
+    ReleaseManifest,
+    TrainingRecord,
+)
+from unbraid_core.release.release import Export, Release
+from unbraid_core.release.staging import Staging
+from unbraid_core.types import Scoring
+
+__all__ = ["publish_export", "publish_release"]
+
+
+def publish_export(
+    staging: Staging,
+    name: str,
+    *,
+    space_id: str,
+    created_time: datetime,
+    encoder: EncoderSpec,
+    half_life_s: Sequence[float],
+    scoring: Scoring,
+    training: TrainingRecord,
+) -> ExportManifest:
+    """Publish what lies in the staging folder as the export ``name`` under the root of the staging.
+
+    Every file in the folder becomes part of it: those of ``layout.EXPORT_FILES``, perhaps ``layout.QUERIES``, reports.
+
+    Args:
+        staging: holds the files; it is empty afterwards.
+        name: of the folder.
+        space_id: digest of the weights that define the vector space.
+        created_time: with a time zone.
+        encoder: shape and vocabulary.
+        half_life_s: seconds, one per interest.
+        scoring: numbers of the score formula.
+        training: what the model has seen.
+
+    Raises:
+        Conflict: the name is taken.
+        pydantic.ValidationError: a value is out of range or a file is missing: a mistake of the calling code.
+    """
+    manifest = ExportManifest(
+        format_version=FORMAT_VERSION,
+        space_id=space_id,
+        created_time=created_time,
+        encoder=encoder,
+        half_life_s=list(half_life_s),
+        scoring=scoring,
+        training=training,
+        files=entries(staging.folder),
+    )
+    return staging.publish(name, manifest)
+
+
+def publish_release(
+    staging: Staging, source: Export | Release, *, index: IndexSpec, parent: str | None, created_time: datetime
+) -> ReleaseManifest:
+    """Publish a release: the files of the source, with those in the staging folder in front of them.
+
+    The staging folder holds at least the index. The release_id is the time and a digest of the files, so that a rebuild
+    that changed nothing can be told at a glance.
+
+    Args:
+        staging: its root is the folder of releases; it is empty afterwards.
+        source: an export, or the release whose index is built anew.
+        index: how the index was built.
+        parent: the release that this one is built to follow.
+        created_time: with a time zone.
+
+    Raises:
+        Conflict: a release of equal content was published in the same second.
+        IntegrityError: the source was changed since it was opened.
+        pydantic.ValidationError: as ``publish_export``.
+    """
+    copied = _copy_files(source, staging)
+    files = entries(staging.folder)
+    changed = [name for name in copied if files[name] != source.manifest.files[name]]
+    if changed:
+        raise IntegrityError(f"{source.folder.name}/{changed[0]}: changed while a release was made of it")
+    manifest = ReleaseManifest(
+        **{name: getattr(source.manifest, name) for name in ExportManifest.model_fields}
+        | {"created_time": created_time, "files": files},
+        release_id=_release_id(created_time, source.manifest.space_id, files),
+        parent=parent,
+        index=index,
+    )
+    return staging.publish(manifest.release_id, manifest)
+
+
+def _copy_files(source: Export | Release, staging: Staging) -> list[str]:
+    """Copy what the staging folder does not have yet, but never the queries: a release holds no user data.
+
+    Copies rather than hard links, although they cost room: damage to one release must not reach the one behind it.
+    """
+    names = [name for name in source.manifest.files if name != QUERIES and not (staging.folder / name).exists()]
+    for name in names:
+        target = staging.folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source.path(name), target)
+    return names
+
+
+def _release_id(created_time: datetime, space_id: str, files: Mapping[str, FileEntry]) -> str:
+    content = "\n".join([space_id, *(f"{path} {file.sha256}" for path, file in sorted(files.items()))])
+    return f"{created_time.astimezone(UTC):%Y%m%dT%H%M%SZ}-{hashlib.sha256(content.encode()).hexdigest()[:8]}"

@@ -1,0 +1,149 @@
+"""Exports and releases, opened: every byte was checked before anything was loaded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import numpy as np
+
+from unbraid_core.catalogue import Catalogue
+from unbraid_core.errors import IncompatibleError, IntegrityError, NotFound
+from unbraid_core.release.files import readable, verify
+from unbraid_core.release.layout import CATALOGUE, ITEM_FEATURES, ITEM_VECTORS, QUERIES
+from unbraid_core.release.manifest import ExportManifest, ReleaseManifest, parse_manifest
+from unbraid_core.types import FloatArray
+
+__all__ = ["Export", "Release", "open_export", "open_release", "read_manifest"]
+
+UNIT_LENGTH_TOLERANCE = 1e-3
+
+M = TypeVar("M", bound=ExportManifest)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Opened(Generic[M]):
+    folder: Path
+    manifest: M
+    item_vectors_ID: FloatArray
+    log_popularity_I: FloatArray
+    catalogue: Catalogue
+
+    def path(self, name: str) -> Path:
+        """Where a listed file lies.
+
+        Raises:
+            NotFound: the manifest does not list it.
+        """
+        if name not in self.manifest.files:
+            raise NotFound(f"{self.folder.name}: {self.manifest.file_name} lists no file {name!r}")
+        return self.folder / name
+
+
+class Release(_Opened[ReleaseManifest]):
+    """A verified release.
+
+    Attributes:
+        folder: where it lies.
+        manifest: what it says about itself.
+        item_vectors_ID: unit vectors of the items, memory-mapped.
+        log_popularity_I: log of each item's decayed, smoothed share of all events; finite.
+        catalogue: the I items.
+    """
+
+    __slots__ = ()
+
+
+class Export(_Opened[ExportManifest]):
+    """A verified export: a release without an index. The attributes are those of a ``Release``."""
+
+    __slots__ = ()
+
+    def queries(self) -> FloatArray | None:
+        """Unit vectors [Q, D] of held-out interests to measure an index on, None where the export carries none.
+
+        Raises:
+            IncompatibleError: not float32 [Q, D].
+            IntegrityError: not a NumPy file, or not of unit length.
+        """
+        if QUERIES not in self.manifest.files:
+            return None
+        return _unit_vectors(self.path(QUERIES), self.manifest.encoder.dimension)
+
+
+def open_release(folder: Path) -> Release:
+    """Verify a release and load its vectors and catalogue.
+
+    Raises:
+        IntegrityError: a file is missing, unlisted, unreadable or changed, or holds impossible values.
+        IncompatibleError: another format version, or the parts do not fit together.
+    """
+    folder = folder.resolve()
+    manifest = read_manifest(folder, ReleaseManifest)
+    return Release(folder, manifest, *_load(folder, manifest))
+
+
+def open_export(folder: Path) -> Export:
+    """Verify an export and load its vectors and catalogue.
+
+    Raises:
+        NotFound: there is no such folder.
+        IntegrityError, IncompatibleError: as ``open_release``.
+    """
+    folder = folder.resolve()
+    if not folder.is_dir():
+        raise NotFound(f"{folder}: no such folder; make an export with: unbraid export")
+    manifest = read_manifest(folder, ExportManifest)
+    return Export(folder, manifest, *_load(folder, manifest))
+
+
+def read_manifest(folder: Path, model: type[M]) -> M:
+    """Read the manifest of a folder, and nothing else.
+
+    Raises:
+        IncompatibleError, IntegrityError: as ``parse_manifest``, or it cannot be read.
+    """
+    where = f"{folder.name}/{model.file_name}"
+    with readable(where):
+        text = (folder / model.file_name).read_bytes()
+    return parse_manifest(text, model, where)
+
+
+def _load(folder: Path, manifest: ExportManifest) -> tuple[FloatArray, FloatArray, Catalogue]:
+    verify(folder, manifest.files, manifest.file_name)
+    item_vectors_ID = _unit_vectors(folder / ITEM_VECTORS, manifest.encoder.dimension)
+    features_IF = _matrix(folder / ITEM_FEATURES, 1)
+    if not np.isfinite(features_IF).all():
+        raise IntegrityError(f"{folder.name}/{ITEM_FEATURES}: a value is not finite")
+    catalogue = Catalogue.open(folder / CATALOGUE)
+    if not len(catalogue) == len(item_vectors_ID) == len(features_IF):
+        raise IncompatibleError(
+            f"{folder.name}: {len(catalogue)} items in {CATALOGUE}, {len(item_vectors_ID)} in {ITEM_VECTORS}, "
+            f"{len(features_IF)} in {ITEM_FEATURES}"
+        )
+    return item_vectors_ID, features_IF[:, 0], catalogue
+
+
+def _unit_vectors(path: Path, dimension: int) -> FloatArray:
+    vectors_ND = _matrix(path, dimension)
+    length_N = np.sqrt(np.einsum("nd,nd->n", vectors_ND, vectors_ND))
+    # Written so that a length that is not a number is refused too.
+    bad_N = ~(np.abs(length_N - 1.0) <= UNIT_LENGTH_TOLERANCE)
+    if bad_N.any():
+        row = int(bad_N.argmax())
+        raise IntegrityError(f"{path.parent.name}/{path.name}: row {row} has length {length_N[row]}, expected 1")
+    return vectors_ND
+
+
+def _matrix(path: Path, width: int) -> FloatArray:
+    where = f"{path.parent.name}/{path.name}"
+    try:
+        # Unlike np.load this reads .npy files and nothing else: no archives, and no pickles, whatever the defaults are.
+        matrix = np.lib.format.open_memmap(path, mode="r")
+    except ValueError as error:
+        raise IntegrityError(f"{where}: not a NumPy array: {error}") from None
+    if matrix.dtype != np.float32 or matrix.ndim != 2 or matrix.shape[1] != width:
+        raise IncompatibleError(f"{where}: expected float32 [*, {width}], found {matrix.dtype} {list(matrix.shape)}")
+    # A plain array over the same mapping: indexing the memmap class itself takes 2 to 8 times as long.
+    return np.asarray(matrix)

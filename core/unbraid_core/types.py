@@ -1,0 +1,203 @@
+"""The nouns that travel through the pipeline, and the legend of their shapes.
+
+Shape suffixes, used everywhere in unbraid:
+
+    I  items of the catalogue        B  queries in a batch       L  events in the (padded) history
+    N  events of one user            K  interests                D  dimensions of the vector space
+    C  candidates of one query       Q  index queries            R  ranked results
+
+Times are float64 epoch seconds (``*_time_s``), durations are seconds (``*_s``). A *row* is an item's position in the
+catalogue, int64; -1 stands for "no item".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import IntFlag, StrEnum
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = [
+    "Basis",
+    "BoolArray",
+    "DoubleArray",
+    "FloatArray",
+    "History",
+    "HistoryBatch",
+    "IntArray",
+    "InterestBatch",
+    "Interests",
+    "Query",
+    "Ranking",
+    "ScoreTerms",
+    "Scoring",
+    "SearchHits",
+    "Source",
+]
+
+FloatArray = npt.NDArray[np.float32]
+DoubleArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class History:
+    """All known events of one user, oldest first.
+
+    The encoder sees the last L of them; exclusion of seen items and own frequencies use all.
+    """
+
+    row_N: IntArray
+    time_s_N: DoubleArray
+    action_N: IntArray
+
+    def __len__(self) -> int:
+        return len(self.row_N)
+
+    @classmethod
+    def empty(cls) -> History:
+        """The history of somebody who did nothing yet."""
+        return cls(np.empty(0, np.int64), np.empty(0, np.float64), np.empty(0, np.int64))
+
+    def last(self, count: int) -> History:
+        """The newest ``count`` events."""
+        start = max(0, len(self) - count)
+        return History(self.row_N[start:], self.time_s_N[start:], self.action_N[start:])
+
+    def before(self, time_s: float) -> History:
+        """The events that happened at ``time_s`` or earlier."""
+        stop = int(np.searchsorted(self.time_s_N, time_s, side="right"))
+        return History(self.row_N[:stop], self.time_s_N[:stop], self.action_N[:stop])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HistoryBatch:
+    """What the encoder reads: the ONNX inputs of DESIGN.md, right-padded to the longest history of the batch.
+
+    ``age_s_BL`` counts from each event to the newest event of the same history, so the output of an encoder never
+    depends on the clock.
+    """
+
+    item_vectors_BLD: FloatArray
+    age_s_BL: FloatArray
+    action_BL: IntArray
+    mask_BL: BoolArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class InterestBatch:
+    """What the encoder answers: unit vectors, and an assignment whose valid columns sum to 1 over K."""
+
+    vectors_BKD: FloatArray
+    assignment_BKL: FloatArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Interests:
+    """The interests of one user at one moment.
+
+    ``history`` holds the L events that the encoder saw. A mass may underflow to 0 when an interest is long dead; the
+    log shares never do, and their exponentials sum to 1.
+    """
+
+    history: History
+    vectors_KD: FloatArray
+    assignment_KL: FloatArray
+    mass_K: DoubleArray
+    log_share_K: DoubleArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SearchHits:
+    """Rows and inner products, best first; -1 and -inf pad where the index holds fewer items than asked for."""
+
+    row_QC: IntArray
+    score_QC: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class Scoring:
+    """The numbers of the score formula; they are fitted offline and stored in the manifest.
+
+    z_i = max_k [v_k.e_i / temperature + beta * log share_k] + gamma * log pop_i + delta * log1p(own frequency_i)
+    """
+
+    temperature: float
+    beta: float
+    gamma: float
+    delta: float
+    own_half_life_s: float
+    popularity_half_life_s: float
+    candidate_count: int = 400
+    quota_alpha: float = 0.5
+    quota_min: int = 20
+
+
+class Source(IntFlag):
+    """Where a candidate came from; one candidate can have several sources."""
+
+    INTERESTS = 1
+    OWN_ITEMS = 2
+    POPULAR = 4
+
+
+class Basis(StrEnum):
+    """What a whole answer rests on."""
+
+    INTERESTS = "interests"
+    POPULARITY = "popularity"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Query:
+    """One question to the pipeline: who, when, how many, and what must not come back."""
+
+    history: History
+    now_s: float
+    limit: int
+    include_seen: bool = False
+    excluded_row_X: IntArray = field(default_factory=lambda: np.empty(0, np.int64))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ScoreTerms:
+    """The addends of each score; their sum is the score."""
+
+    affinity_R: DoubleArray
+    interest_R: DoubleArray
+    popularity_R: DoubleArray
+    frequency_R: DoubleArray
+
+    def total(self) -> DoubleArray:
+        """The scores."""
+        score_R: DoubleArray = self.affinity_R + self.interest_R + self.popularity_R + self.frequency_R
+        return score_R
+
+    def take(self, position_R: IntArray) -> ScoreTerms:
+        """The terms of chosen candidates, in the given order."""
+        return ScoreTerms(
+            self.affinity_R[position_R],
+            self.interest_R[position_R],
+            self.popularity_R[position_R],
+            self.frequency_R[position_R],
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ranking:
+    """The answer to one query, best first.
+
+    ``interest_R`` is the index of the interest that speaks for each item, -1 where none does. ``removed`` says, by
+    stage, how many candidates that stage took out.
+    """
+
+    row_R: IntArray
+    score_R: DoubleArray
+    interest_R: IntArray
+    source_R: IntArray
+    terms: ScoreTerms
+    basis: Basis
+    interests: Interests | None
+    removed: dict[str, int]

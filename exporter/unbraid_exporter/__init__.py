@@ -1,0 +1,1 @@
+"""Checkpoint to ONNX, with a parity check."""

@@ -1,0 +1,106 @@
+"""A checkpoint to an export folder: everything about a release but its index."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+from unbraid_core.errors import Conflict
+from unbraid_core.release import Staging, publish_export
+from unbraid_core.release.files import sync
+from unbraid_core.release.layout import (
+    CATALOGUE,
+    EXPORT_MANIFEST,
+    ITEM_FEATURES,
+    ITEM_VECTORS,
+    QUERIES,
+    REPORTS,
+    USER_ENCODER,
+)
+from unbraid_exporter.onnx_export import export_onnx
+from unbraid_exporter.parity import check_parity
+from unbraid_training.checkpoint import Checkpoint
+
+__all__ = ["PARITY_REPORT", "TRAINING_REPORT", "export_checkpoint"]
+
+PARITY_REPORT = f"{REPORTS}/parity.json"
+TRAINING_REPORT = f"{REPORTS}/training.json"
+
+
+def export_checkpoint(checkpoint: Checkpoint, out: Path, created_time: datetime) -> Path:
+    """Export a checkpoint to ``out``, which appears complete or not at all; an older export there is replaced.
+
+    Nothing is written beside ``out`` that outlives the call, and nothing takes its place before the ONNX file agrees
+    with PyTorch. A replaced export is moved away in the moment before the new one moves in; a process that dies just
+    between the two leaves none, and exporting again makes it.
+
+    Args:
+        checkpoint: what training produced.
+        out: the folder to make.
+        created_time: now, with a time zone.
+
+    Returns:
+        ``out``.
+
+    Raises:
+        Conflict: ``out`` is something other than an export.
+        IncompatibleError: the ONNX file differs from PyTorch.
+    """
+    out = out.absolute()
+    _check_replaceable(out)
+    with Staging(out.parent) as moving:
+        with Staging(moving.folder) as staging:
+            _write_files(checkpoint, staging.folder)
+            publish_export(
+                staging,
+                out.name,
+                space_id=checkpoint.space_id,
+                created_time=created_time,
+                encoder=checkpoint.encoder_spec,
+                half_life_s=checkpoint.half_life_s_K.tolist(),
+                scoring=checkpoint.scoring,
+                training=checkpoint.training,
+            )
+        if out.exists():
+            out.rename(moving.folder / "replaced")
+        (moving.folder / out.name).rename(out)
+        sync(out.parent)
+    return out
+
+
+def _check_replaceable(out: Path) -> None:
+    if out.exists() and not (out / EXPORT_MANIFEST).is_file():
+        raise Conflict(f"{out} exists and is not an export; name another folder with --out, or remove it")
+
+
+def _write_files(checkpoint: Checkpoint, folder: Path) -> None:
+    """The content of an export; the encoder comes first, because it is what can fail."""
+    spec = checkpoint.encoder_spec
+    (folder / REPORTS).mkdir()
+    export_onnx(
+        checkpoint.encoder,
+        spec.dimension,
+        folder / USER_ENCODER,
+        {"space_id": checkpoint.space_id, "unbraid_version": version("unbraid")},
+    )
+    parity = check_parity(
+        checkpoint.encoder,
+        folder / USER_ENCODER,
+        checkpoint.item_vectors_ID,
+        action_count=len(spec.actions),
+        max_history=spec.max_history,
+    )
+    (folder / PARITY_REPORT).write_text(parity.model_dump_json(indent=2) + "\n")
+    training = {
+        "settings": checkpoint.settings.model_dump(mode="json"),
+        "training": checkpoint.training.model_dump(mode="json"),
+    }
+    (folder / TRAINING_REPORT).write_text(json.dumps(training, indent=2) + "\n")
+    np.save(folder / ITEM_VECTORS, checkpoint.item_vectors_ID)
+    np.save(folder / ITEM_FEATURES, checkpoint.log_popularity_I[:, None])
+    np.save(folder / QUERIES, checkpoint.queries_QD)
+    checkpoint.catalogue.write(folder / CATALOGUE)

@@ -1,0 +1,97 @@
+"""A PyTorch user encoder to one ONNX file with dynamic batch and length."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import onnx
+import torch
+from onnx.helper import set_model_props
+from torch import nn
+from torch.export import Dim
+
+__all__ = ["INPUT_NAMES", "OPSET", "OUTPUT_NAMES", "TRACED_SHAPE_BL", "export_onnx"]
+
+INPUT_NAMES = ("item_vectors", "age", "action", "mask")
+OUTPUT_NAMES = ("interests", "assignment")
+
+# The opset that the exporter's operators are written in; a higher one would only be reached by converting them.
+OPSET = 18
+
+# At a batch or length of 1 the exporter may take the dimension for a constant.
+TRACED_SHAPE_BL = (3, 5)
+
+
+def export_onnx(encoder: nn.Module, dimension: int, path: Path, properties: Mapping[str, str]) -> None:
+    """Write an encoder as one ONNX file, weights included, and run the ONNX checker over it.
+
+    The same weights and properties give the same bytes, wherever the sources of unbraid are installed.
+
+    Args:
+        encoder: maps item_vectors [B, L, D], age in seconds [B, L], action [B, L] and mask [B, L] to unit interests
+            [B, K, D] and their assignment [B, K, L].
+        dimension: D.
+        path: the file to write.
+        properties: metadata of the model.
+
+    Raises:
+        torch.onnx.OnnxExporterError: an operation of the encoder cannot be expressed in ONNX.
+        onnx.checker.ValidationError: what came out is no valid model.
+    """
+    batch, length = Dim("batch"), Dim("length")
+    with _without_notices():
+        program = torch.onnx.export(
+            encoder.eval(),
+            _example(dimension),
+            dynamo=True,
+            input_names=INPUT_NAMES,
+            output_names=OUTPUT_NAMES,
+            dynamic_shapes=({0: batch, 1: length},) * len(INPUT_NAMES),
+            opset_version=OPSET,
+            verbose=False,
+        )
+    assert program is not None
+    model = program.model_proto
+    _drop_traces(model)
+    set_model_props(model, dict(properties))
+    onnx.checker.check_model(model, full_check=True)
+    onnx.save_model(model, str(path))
+
+
+def _example(dimension: int) -> tuple[torch.Tensor, ...]:
+    """Inputs of the traced shape; only their shapes and types matter."""
+    item_vectors_BLD = torch.zeros(*TRACED_SHAPE_BL, dimension)
+    age_s_BL = torch.zeros(TRACED_SHAPE_BL)
+    action_BL = torch.zeros(TRACED_SHAPE_BL, dtype=torch.int64)
+    mask_BL = torch.ones(TRACED_SHAPE_BL, dtype=torch.bool)
+    return item_vectors_BLD, age_s_BL, action_BL, mask_BL
+
+
+def _drop_traces(model: onnx.ModelProto) -> None:
+    """Forget where the operations came from: the exporter notes source lines with the paths of this machine."""
+    graph = model.graph
+    del graph.metadata_props[:]
+    for node in graph.node:
+        del node.metadata_props[:]
+    for value in (*graph.value_info, *graph.input, *graph.output):
+        del value.metadata_props[:]
+    for weights in graph.initializer:
+        del weights.metadata_props[:]
+
+
+@contextmanager
+def _without_notices() -> Iterator[None]:
+    """Keep notices about the exporter's own code from the user: they are nothing that a user could act on."""
+    log = logging.getLogger("torch.onnx")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        log.setLevel(level)

@@ -1,0 +1,1 @@
+"""The gRPC server: transport, runtime and state store."""

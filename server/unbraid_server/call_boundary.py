@@ -1,0 +1,78 @@
+"""The boundary of every call: a request id, one log line, and errors as statuses."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import grpc
+from structlog.typing import FilteringBoundLogger
+
+from unbraid_core.errors import UnbraidError
+from unbraid_server.error_status import internal_status, rich_status, short
+from unbraid_server.status_codes import status_code
+
+__all__ = ["CallBoundary"]
+
+Request = TypeVar("Request")
+Response = TypeVar("Response")
+
+OUR_METHODS = "/unbraid."
+CALLERS_FAULT = {grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND, grpc.StatusCode.FAILED_PRECONDITION}
+
+
+class CallBoundary(grpc.ServerInterceptor):
+    """Wraps the unary methods of our own services; health and reflection speak for themselves.
+
+    Args:
+        log: where calls are logged, with what they have in common already bound.
+    """
+
+    def __init__(self, log: FilteringBoundLogger) -> None:
+        self._log = log
+
+    def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], grpc.RpcMethodHandler[Request, Response] | None],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> grpc.RpcMethodHandler[Request, Response] | None:
+        """Put the boundary around one method."""
+        handler = continuation(handler_call_details)
+        method = handler_call_details.method
+        if handler is None or handler.unary_unary is None or not method.startswith(OUR_METHODS):
+            return handler
+        return grpc.unary_unary_rpc_method_handler(
+            _Guarded(handler.unary_unary, method, self._log), handler.request_deserializer, handler.response_serializer
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Guarded(Generic[Request, Response]):
+    behaviour: Callable[[Request, grpc.ServicerContext], Response]
+    method: str
+    log: FilteringBoundLogger
+
+    def __call__(self, request: Request, context: grpc.ServicerContext) -> Response:
+        start_s = time.perf_counter()
+        request_id = secrets.token_hex(8)
+
+        def facts(code: grpc.StatusCode) -> dict[str, str | float]:
+            duration_ms = round((time.perf_counter() - start_s) * 1e3, 3)
+            return {"request_id": request_id, "method": self.method, "code": code.name, "duration_ms": duration_ms}
+
+        try:
+            response = self.behaviour(request, context)
+        except UnbraidError as error:
+            code = status_code(error)
+            level = logging.INFO if code in CALLERS_FAULT else logging.WARNING
+            self.log.log(level, "call refused", **facts(code), error=short(error.message))
+            context.abort_with_status(rich_status(error, request_id))
+        except Exception:
+            self.log.exception("call failed", **facts(grpc.StatusCode.INTERNAL))
+            context.abort_with_status(internal_status(request_id))
+        self.log.debug("call", **facts(grpc.StatusCode.OK))
+        return response

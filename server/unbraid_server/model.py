@@ -1,0 +1,112 @@
+"""The model: everything that is needed to answer from one release."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from unbraid_core.catalogue import Catalogue
+from unbraid_core.errors import IncompatibleError
+from unbraid_core.pipeline import Pipeline
+from unbraid_core.release import Release, ReleaseManifest
+from unbraid_core.release.layout import INDEX, USER_ENCODER
+from unbraid_core.types import History
+from unbraid_index.faiss_searcher import FaissSearcher
+from unbraid_server.device import Device, DeviceChoice
+from unbraid_server.encoder import OnnxEncoder
+
+__all__ = ["KnownHistory", "Model", "load_model"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class KnownHistory:
+    """The part of a history that a release can use, and how many events name an item that it does not know."""
+
+    history: History
+    ignored_count: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Model:
+    """One release, ready to answer. Immutable, and safe to use from several threads at once.
+
+    Attributes:
+        manifest: what the release says about itself.
+        catalogue: its items.
+        pipeline: the recommendation pipeline over its encoder, index and vectors.
+        device: where the encoder runs, and why.
+        action_index: index of every action of the vocabulary; an action that is not in it counts as 0.
+    """
+
+    manifest: ReleaseManifest
+    catalogue: Catalogue
+    pipeline: Pipeline
+    device: DeviceChoice
+    action_index: Mapping[str, int]
+
+    @property
+    def release_id(self) -> str:
+        """Names the release in every answer."""
+        return self.manifest.release_id
+
+    @property
+    def space_id(self) -> str:
+        """Identifies the vector space."""
+        return self.manifest.space_id
+
+    def history(
+        self, item_ids: Sequence[str], times_s: Sequence[float], actions: Sequence[str], until_s: float | None
+    ) -> KnownHistory:
+        """A history in terms of this release: known items only, oldest first, equal times in the given order.
+
+        Args:
+            item_ids: outside ids, one for each event.
+            times_s: epoch seconds of each event.
+            actions: names of what was done in each event.
+            until_s: later events are left out, and not counted; None keeps all.
+        """
+        row_N = self.catalogue.rows(item_ids)
+        time_s_N = np.array(times_s, np.float64)
+        action_N = np.array([self.action_index.get(action, 0) for action in actions], np.int64)
+        order_N = np.argsort(time_s_N, kind="stable")
+        if until_s is not None:
+            order_N = order_N[: np.searchsorted(time_s_N, until_s, side="right", sorter=order_N)]
+        known_N = order_N[row_N[order_N] >= 0]
+        history = History(row_N[known_N], time_s_N[known_N], action_N[known_N])
+        return KnownHistory(history, len(order_N) - len(known_N))
+
+
+def load_model(release: Release, device: Device) -> Model:
+    """Load the encoder and the index of a verified release.
+
+    Raises:
+        DeviceUnavailable: the demanded device cannot be had.
+        IntegrityError, IncompatibleError: a part cannot be read, or the parts do not fit together.
+    """
+    manifest = release.manifest
+    encoder = OnnxEncoder(release.path(USER_ENCODER), manifest.encoder, device)
+    searcher = FaissSearcher.open(release.path(INDEX), manifest.index.family, manifest.index.search_params)
+    if (searcher.size, searcher.dimension) != release.item_vectors_ID.shape:
+        raise IncompatibleError(
+            f"{INDEX}: holds {searcher.size} vectors of {searcher.dimension} dimensions, "
+            f"the catalogue has {len(release.catalogue)} of {manifest.encoder.dimension}; build the index again"
+        )
+    pipeline = Pipeline(
+        encoder=encoder,
+        searcher=searcher,
+        item_vectors_ID=release.item_vectors_ID,
+        log_popularity_I=release.log_popularity_I,
+        popular_row_I=np.argsort(-release.log_popularity_I, kind="stable"),
+        half_life_s_K=np.array(manifest.half_life_s),
+        scoring=manifest.scoring,
+        max_history=manifest.encoder.max_history,
+    )
+    return Model(
+        manifest=manifest,
+        catalogue=release.catalogue,
+        pipeline=pipeline,
+        device=encoder.device,
+        action_index={action: index for index, action in enumerate(manifest.encoder.actions)},
+    )

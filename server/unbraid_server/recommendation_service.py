@@ -1,0 +1,82 @@
+"""RecommendationService: requests to questions, the pipeline, answers to responses. No rule of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import grpc
+
+from unbraid.v1 import recommendation_pb2 as pb
+from unbraid.v1.recommendation_pb2_grpc import RecommendationServiceServicer
+from unbraid_core.errors import NotFound
+from unbraid_core.ports import StateStore
+from unbraid_core.types import Query
+from unbraid_server.model import Model
+from unbraid_server.requests import (
+    MAX_HISTORY_EVENTS,
+    EventColumns,
+    Subject,
+    parse_get_interests,
+    parse_recommend,
+)
+from unbraid_server.responses import get_interests_response, recommend_response
+
+__all__ = ["RecommendationService"]
+
+
+class RecommendationService(RecommendationServiceServicer):
+    """Answers from one model.
+
+    Args:
+        model: the release that answers.
+        state: histories of users that callers know by id only.
+        now: epoch seconds, for questions that do not say when.
+    """
+
+    def __init__(self, model: Model, state: StateStore, now: Callable[[], float]) -> None:
+        self._model = model
+        self._state = state
+        self._now = now
+
+    def Recommend(self, request: pb.RecommendRequest, context: grpc.ServicerContext) -> pb.RecommendResponse:
+        """Recommend items; a user without a known history gets popular ones."""
+        question = parse_recommend(request)
+        try:
+            events = self._events(question.subject)
+        except NotFound:
+            events = EventColumns()
+        model = self._model
+        known = model.history(events.item_ids, events.times_s, events.actions, question.as_of_s)
+        excluded_row_X = model.catalogue.rows(question.excluded_item_ids)
+        query = Query(
+            history=known.history,
+            now_s=self._now() if question.as_of_s is None else question.as_of_s,
+            limit=question.limit,
+            include_seen=question.include_seen,
+            excluded_row_X=excluded_row_X[excluded_row_X >= 0],
+        )
+        [ranking] = model.pipeline.recommend([query])
+        return recommend_response(model, query, ranking, known.ignored_count)
+
+    def GetInterests(self, request: pb.GetInterestsRequest, context: grpc.ServicerContext) -> pb.GetInterestsResponse:
+        """Take a history apart; a user whom the state store does not know is NOT_FOUND."""
+        question = parse_get_interests(request)
+        events = self._events(question.subject)
+        model = self._model
+        known = model.history(events.item_ids, events.times_s, events.actions, question.as_of_s)
+        now_s = self._now() if question.as_of_s is None else question.as_of_s
+        query = Query(history=known.history, now_s=now_s, limit=0)
+        [interests] = model.pipeline.interests([query])
+        return get_interests_response(
+            model,
+            query,
+            interests,
+            known.ignored_count,
+            question.evidence_limit,
+            include_vectors=question.include_vectors,
+        )
+
+    def _events(self, subject: Subject) -> EventColumns:
+        if isinstance(subject, EventColumns):
+            return subject
+        return EventColumns.of(self._state.read(subject, MAX_HISTORY_EVENTS))

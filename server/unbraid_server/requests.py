@@ -1,0 +1,157 @@
+"""Requests as they come over the wire, checked against the documented limits and turned into questions.
+
+Every refusal names the path of the field, as the caller wrote it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+from unbraid.v1 import recommendation_pb2 as pb
+from unbraid_core.errors import InvalidInput
+from unbraid_core.ports import Event
+from unbraid_server.timestamps import epoch_seconds
+
+__all__ = [
+    "MAX_EXCLUDED_ITEMS",
+    "MAX_HISTORY_EVENTS",
+    "EventColumns",
+    "InterestsQuestion",
+    "RecommendQuestion",
+    "parse_get_interests",
+    "parse_recommend",
+]
+
+MAX_HISTORY_EVENTS = 10_000
+MAX_EXCLUDED_ITEMS = 10_000
+DEFAULT_LIMIT, MAX_LIMIT = 20, 500
+DEFAULT_EVIDENCE_LIMIT, MAX_EVIDENCE_LIMIT = 5, 50
+
+INCLUDES_SEEN: dict[int, bool] = {
+    pb.SEEN_ITEMS_UNSPECIFIED: False,
+    pb.SEEN_ITEMS_EXCLUDE: False,
+    pb.SEEN_ITEMS_INCLUDE: True,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class EventColumns:
+    """Events in outside terms, in columns of equal length and in any order."""
+
+    item_ids: Sequence[str] = ()
+    times_s: Sequence[float] = ()
+    actions: Sequence[str] = ()
+
+    @classmethod
+    def of(cls, events: Sequence[Event]) -> Self:
+        """Columns of stored events."""
+        return cls(
+            [event.item_id for event in events],
+            [event.time_s for event in events],
+            [event.action for event in events],
+        )
+
+
+# Who a question is about: a user of the state store by id, or a history that was sent along.
+Subject = str | EventColumns
+
+
+@dataclass(frozen=True, slots=True)
+class RecommendQuestion:
+    """A checked RecommendRequest."""
+
+    subject: Subject
+    limit: int
+    as_of_s: float | None
+    include_seen: bool
+    excluded_item_ids: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class InterestsQuestion:
+    """A checked GetInterestsRequest."""
+
+    subject: Subject
+    as_of_s: float | None
+    evidence_limit: int
+    include_vectors: bool
+
+
+def parse_recommend(request: pb.RecommendRequest) -> RecommendQuestion:
+    """Check a RecommendRequest.
+
+    Raises:
+        InvalidInput: a field is missing or out of its limits.
+    """
+    if request.seen_items not in INCLUDES_SEEN:
+        known = ", ".join(pb.SeenItems.keys())
+        raise InvalidInput("seen_items", f"{request.seen_items} is none of {known}")
+    if len(request.excluded_item_ids) > MAX_EXCLUDED_ITEMS:
+        raise InvalidInput(
+            "excluded_item_ids", f"{len(request.excluded_item_ids)} ids; send at most {MAX_EXCLUDED_ITEMS}"
+        )
+    if "" in request.excluded_item_ids:
+        raise InvalidInput(f"excluded_item_ids[{list(request.excluded_item_ids).index('')}]", "is empty; leave it out")
+    return RecommendQuestion(
+        subject=_subject(request),
+        limit=_limit("limit", request.limit, DEFAULT_LIMIT, MAX_LIMIT),
+        as_of_s=_as_of(request),
+        include_seen=INCLUDES_SEEN[request.seen_items],
+        excluded_item_ids=request.excluded_item_ids,
+    )
+
+
+def parse_get_interests(request: pb.GetInterestsRequest) -> InterestsQuestion:
+    """Check a GetInterestsRequest.
+
+    Raises:
+        InvalidInput: a field is missing or out of its limits.
+    """
+    return InterestsQuestion(
+        subject=_subject(request),
+        as_of_s=_as_of(request),
+        evidence_limit=_limit("evidence_limit", request.evidence_limit, DEFAULT_EVIDENCE_LIMIT, MAX_EVIDENCE_LIMIT),
+        include_vectors=request.include_vectors,
+    )
+
+
+def _subject(request: pb.RecommendRequest | pb.GetInterestsRequest) -> Subject:
+    match request.WhichOneof("subject"):
+        case "user_id":
+            if not request.user_id:
+                raise InvalidInput("user_id", "is empty; name a user, or send a history")
+            return request.user_id
+        case "history":
+            return _columns(request.history)
+        case _:
+            raise InvalidInput("subject", "is missing; set user_id or history")
+
+
+def _columns(history: pb.History) -> EventColumns:
+    if len(history.events) > MAX_HISTORY_EVENTS:
+        raise InvalidInput(
+            "history.events", f"{len(history.events)} events; send at most the newest {MAX_HISTORY_EVENTS}"
+        )
+    item_ids, times_s, actions = [], [], []
+    for position, event in enumerate(history.events):
+        item_id = event.item_id
+        if not item_id:
+            raise InvalidInput(f"history.events[{position}].item_id", "is empty; name an item")
+        if not event.HasField("event_time"):
+            raise InvalidInput(f"history.events[{position}].event_time", "is missing; say when it happened")
+        item_ids.append(item_id)
+        times_s.append(epoch_seconds(event.event_time, "history.events[{}].event_time", position))
+        actions.append(event.action)
+    return EventColumns(item_ids, times_s, actions)
+
+
+def _limit(field: str, value: int, default: int, maximum: int) -> int:
+    if value < 0:
+        raise InvalidInput(field, f"{value} is negative; send 0 for {default}, or a number up to {maximum}")
+    return min(value or default, maximum)
+
+
+def _as_of(request: pb.RecommendRequest | pb.GetInterestsRequest) -> float | None:
+    return epoch_seconds(request.as_of_time, "as_of_time") if request.HasField("as_of_time") else None

@@ -1,0 +1,81 @@
+"""The life of a server process: open everything, serve until a signal comes, drain, leave."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable
+
+from structlog.typing import FilteringBoundLogger
+
+from unbraid_core.release import ReleaseStore
+from unbraid_server.encoder import INTRA_OP_THREADS
+from unbraid_server.logs import open_log
+from unbraid_server.model import Model, load_model
+from unbraid_server.server import Server
+from unbraid_server.settings import ServerSettings
+from unbraid_server.sqlite_state import SqliteStateStore
+from unbraid_server.versions import component_versions
+
+__all__ = ["run"]
+
+
+def run(settings: ServerSettings, on_ready: Callable[[str, str], None]) -> None:
+    """Serve the active release until SIGTERM or SIGINT, then let calls in progress finish.
+
+    Call it from the main thread: only that one receives signals.
+
+    Args:
+        settings: of the server.
+        on_ready: gets the address and the release_id once the server accepts calls.
+
+    Raises:
+        NotFound: no release is active.
+        IntegrityError, IncompatibleError: the release or the state file cannot be used.
+        DeviceUnavailable: cuda was demanded and cannot be had.
+        InvalidInput: the state file cannot be written.
+        Unavailable: the address cannot be had.
+    """
+    log = open_log(settings.log_level)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    model = load_model(ReleaseStore(settings.releases).open(), settings.device)
+    state = SqliteStateStore(settings.state)
+    try:
+        server = Server(model, state, settings, log)
+        port = server.start()
+        _log_decisions(log, settings, model, port)
+        on_ready(f"{settings.host}:{port}", model.release_id)
+        stop.wait()
+        log.info("draining", grace_s=settings.grace_s)
+        server.stop(settings.grace_s)
+    finally:
+        state.close()
+    log.info("stopped")
+
+
+def _log_decisions(log: FilteringBoundLogger, settings: ServerSettings, model: Model, port: int) -> None:
+    """Everything that decides how calls are answered, once."""
+    manifest = model.manifest
+    log.info(
+        "serving",
+        release_id=model.release_id,
+        space_id=model.space_id,
+        items=len(model.catalogue),
+        index=manifest.index.family,
+        index_params=manifest.index.search_params,
+        device=model.device.active.value,
+        device_requested=model.device.requested.value,
+        device_reason=model.device.reason,
+        providers=model.device.providers,
+        encoder_threads=INTRA_OP_THREADS,
+        faiss_threads=os.environ.get("OMP_NUM_THREADS", "1"),
+        call_threads=settings.threads,
+        max_concurrent_calls=settings.max_concurrent_calls,
+        host=settings.host,
+        port=port,
+        state=str(settings.state),
+        versions=component_versions(),
+    )

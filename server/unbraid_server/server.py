@@ -1,0 +1,120 @@
+"""The gRPC server of one process."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import grpc
+from grpc_health.v1 import health
+from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
+from grpc_reflection.v1alpha import reflection
+from structlog.typing import FilteringBoundLogger
+
+from unbraid.v1 import recommendation_pb2, status_pb2
+from unbraid.v1.recommendation_pb2_grpc import add_RecommendationServiceServicer_to_server
+from unbraid.v1.status_pb2_grpc import add_StatusServiceServicer_to_server
+from unbraid_core.errors import Unavailable
+from unbraid_core.ports import StateStore
+from unbraid_server.call_boundary import CallBoundary
+from unbraid_server.health import Health
+from unbraid_server.model import Model
+from unbraid_server.recommendation_service import RecommendationService
+from unbraid_server.requests import MAX_EXCLUDED_ITEMS, MAX_HISTORY_EVENTS
+from unbraid_server.settings import ServerSettings
+from unbraid_server.status_service import StatusService
+
+__all__ = ["Server"]
+
+SERVICE_NAMES = tuple(
+    service.full_name
+    for module in (recommendation_pb2, status_pb2)
+    for service in module.DESCRIPTOR.services_by_name.values()
+)
+# Room for the largest request that the limits allow, at 400 bytes for each event or excluded id.
+MAX_REQUEST_BYTES = 400 * (MAX_HISTORY_EVENTS + MAX_EXCLUDED_ITEMS)
+
+CHANNEL_OPTIONS = (
+    # A second server on the same port would start silently and take half of the connections.
+    ("grpc.so_reuseport", 0),
+    ("grpc.max_receive_message_length", MAX_REQUEST_BYTES),
+    # Find dead connections within two and a half minutes, and let clients ask as often as every half minute.
+    ("grpc.keepalive_time_ms", 120_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.min_ping_interval_without_data_ms", 30_000),
+)
+
+
+class Server:
+    """Answers calls with one model until it is stopped.
+
+    Args:
+        model: the release that answers.
+        state: histories by user id; it stays open, closing it is up to the caller.
+        settings: address, threads and limits.
+        log: for calls.
+        now: epoch seconds.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        state: StateStore,
+        settings: ServerSettings,
+        log: FilteringBoundLogger,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._host, self._port, self._address = settings.host, settings.port, settings.address
+        self._health = Health(SERVICE_NAMES)
+        self._server = grpc.server(
+            ThreadPoolExecutor(settings.threads, thread_name_prefix="call"),
+            interceptors=[CallBoundary(log.bind(release_id=model.release_id))],
+            options=CHANNEL_OPTIONS,
+            maximum_concurrent_rpcs=settings.max_concurrent_calls,
+        )
+        add_RecommendationServiceServicer_to_server(RecommendationService(model, state, now), self._server)
+        add_StatusServiceServicer_to_server(
+            StatusService(model, state, settings.max_concurrent_calls, start_time_s=now()), self._server
+        )
+        add_HealthServicer_to_server(self._health, self._server)
+        reflection.enable_server_reflection(
+            (*SERVICE_NAMES, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server
+        )
+
+    def start(self) -> int:
+        """Listen, and return the port.
+
+        Raises:
+            Unavailable: the address cannot be had.
+        """
+        try:
+            _try_to_listen(self._host, self._port)
+            port = self._server.add_insecure_port(self._address)
+        except (OSError, RuntimeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "the port was taken just now"
+            raise Unavailable(
+                f"cannot listen on {self._address}: {reason}; stop the other server, or choose another --port or --host"
+            ) from None
+        self._server.start()
+        self._health.serve()
+        return port
+
+    def stop(self, grace_s: float) -> None:
+        """Refuse new calls, let those in progress finish within ``grace_s``, and return when all is quiet."""
+        self._health.drain()
+        self._server.stop(grace_s).wait()
+
+    def wait(self) -> None:
+        """Block until the server was stopped."""
+        self._server.wait_for_termination()
+
+
+def _try_to_listen(host: str, port: int) -> None:
+    """Bind for a moment: the system says why it refuses, where gRPC only logs lines of its own."""
+    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    with socket.socket(family, kind, protocol) as trial:
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        trial.bind(address)

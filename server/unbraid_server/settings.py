@@ -1,0 +1,88 @@
+"""Settings of the server: flags, then environment variables UNBRAID_*, then defaults."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from unbraid_core.errors import InvalidInput
+from unbraid_server.device import Device
+
+__all__ = ["ServerSettings"]
+
+ENV_PREFIX = "UNBRAID_"
+
+
+class ServerSettings(BaseSettings):
+    """Everything that can be set when a server starts.
+
+    Attributes:
+        releases: folder of releases; the active one is served.
+        state: SQLite file with the histories; it is created where it does not exist.
+        host: address to listen on. Anything but loopback needs ``insecure``.
+        port: 0 takes any free port.
+        device: where the encoder runs.
+        threads: calls that are worked on at the same time.
+        max_concurrent_calls: calls that are worked on or wait; more are refused with RESOURCE_EXHAUSTED.
+        grace_s: seconds that calls in progress get to finish when the server stops.
+        insecure: listen on an address that others can reach, without TLS and authentication.
+        log_level: debug logs every call.
+    """
+
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True, extra="forbid")
+
+    releases: Path = Path("releases")
+    state: Path = Path("state.db")
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 50051
+    device: Device = Device.AUTO
+    threads: Annotated[int, Field(ge=1, le=256)] = Field(default_factory=lambda: os.cpu_count() or 1)
+    max_concurrent_calls: Annotated[int, Field(ge=1)] = 128
+    grace_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 10.0
+    insecure: bool = False
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @classmethod
+    def load(cls, **flags: Any) -> Self:
+        """Settings from the flags that were given (not None), the environment, and the defaults.
+
+        Raises:
+            InvalidInput: a value is wrong, or others could reach the server and ``insecure`` was not said.
+        """
+        given = {name: value for name, value in flags.items() if value is not None}
+        try:
+            settings = cls(**given)
+        except ValidationError as error:
+            raise _refusal(error, given) from None
+        if not settings.insecure and not _is_loopback(settings.host):
+            raise InvalidInput(
+                "host",
+                f"{settings.host} can be reached by others, and calls are neither encrypted nor authenticated; "
+                "use 127.0.0.1, or say --insecure to allow it",
+            )
+        return settings
+
+    @property
+    def address(self) -> str:
+        """Host and port as gRPC wants them."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _refusal(error: ValidationError, given: dict[str, Any]) -> InvalidInput:
+    """The first thing that is wrong, under the name by which it was set."""
+    first = error.errors()[0]
+    name = str(first["loc"][0])
+    source = name if name in given else f"{ENV_PREFIX}{name.upper()}"
+    return InvalidInput(source, f"{first['input']!r}: {first['msg']}")

@@ -1,0 +1,70 @@
+"""StatusService: what the server is made of and what it decided at start."""
+
+from __future__ import annotations
+
+import grpc
+
+from unbraid.v1 import status_pb2 as pb
+from unbraid.v1.status_pb2_grpc import StatusServiceServicer
+from unbraid_core.ports import StateStore
+from unbraid_server.encoder import INTRA_OP_THREADS
+from unbraid_server.model import Model
+from unbraid_server.timestamps import timestamp
+from unbraid_server.versions import component_versions
+
+__all__ = ["StatusService"]
+
+
+class StatusService(StatusServiceServicer):
+    """Describes the running server.
+
+    Args:
+        model: the release that answers.
+        state: the state store, for its number of users.
+        max_concurrent_calls: calls that can be in progress at once.
+        start_time_s: when the server became ready, epoch seconds.
+    """
+
+    def __init__(self, model: Model, state: StateStore, max_concurrent_calls: int, start_time_s: float) -> None:
+        self._model = model
+        self._state = state
+        self._max_concurrent_calls = max_concurrent_calls
+        self._start_time_s = start_time_s
+
+    def GetStatus(self, request: pb.GetStatusRequest, context: grpc.ServicerContext) -> pb.GetStatusResponse:
+        """Describe the server."""
+        versions = component_versions()
+        return pb.GetStatusResponse(
+            release=_release_status(self._model),
+            device=_device_status(self._model),
+            versions=[pb.ComponentVersion(name=name, version=version) for name, version in versions.items()],
+            start_time=timestamp(self._start_time_s),
+            user_count=self._state.count_users(),
+            max_concurrent_calls=self._max_concurrent_calls,
+        )
+
+
+def _release_status(model: Model) -> pb.ReleaseStatus:
+    manifest = model.manifest
+    return pb.ReleaseStatus(
+        release_id=manifest.release_id,
+        space_id=manifest.space_id,
+        created_time=timestamp(manifest.created_time.timestamp()),
+        item_count=len(model.catalogue),
+        interest_count=manifest.encoder.interest_count,
+        dimension=manifest.encoder.dimension,
+        max_history=manifest.encoder.max_history,
+        index_family=manifest.index.family,
+        index_recall=manifest.index.recall,
+        index_recall_at=manifest.index.recall_at,
+    )
+
+
+def _device_status(model: Model) -> pb.DeviceStatus:
+    device = model.device
+    return pb.DeviceStatus(
+        requested=device.requested,
+        active=device.active,
+        providers=device.providers,
+        intra_op_thread_count=INTRA_OP_THREADS,
+    )

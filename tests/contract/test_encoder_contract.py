@@ -1,0 +1,125 @@
+"""What every Encoder promises, run on each implementation. A new one gets a line in ENCODERS."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from unbraid_core.ports import Encoder
+from unbraid_core.release import open_release
+from unbraid_core.release.layout import USER_ENCODER
+from unbraid_core.types import HistoryBatch
+from unbraid_server.device import Device
+from unbraid_server.encoder import OnnxEncoder
+
+TOLERANCE = 1e-5
+
+
+@dataclass(frozen=True)
+class Subject:
+    """An encoder under test, and the sizes that it was made for."""
+
+    encoder: Encoder
+    interest_count: int
+    dimension: int
+    action_count: int
+
+
+def onnx_encoder(release_v1: Path) -> Subject:
+    """The encoder of the committed release under ONNX Runtime."""
+    release = open_release(release_v1)
+    spec = release.manifest.encoder
+    encoder = OnnxEncoder(release.path(USER_ENCODER), spec, Device.CPU)
+    return Subject(encoder, spec.interest_count, spec.dimension, len(spec.actions))
+
+
+ENCODERS: dict[str, Callable[[Path], Subject]] = {"onnx": onnx_encoder}
+
+
+@pytest.fixture(scope="module", params=ENCODERS)
+def subject(request: pytest.FixtureRequest, release_v1: Path) -> Subject:
+    return ENCODERS[request.param](release_v1)
+
+
+def batch_of(subject: Subject, lengths: list[int], padded_to: int, seed: int = 0) -> HistoryBatch:
+    """Random histories; a history's content depends on the seed, its position and its length, never on the padding."""
+    shape_BL = len(lengths), padded_to
+    batch = HistoryBatch(
+        np.zeros((*shape_BL, subject.dimension), np.float32),
+        np.zeros(shape_BL, np.float32),
+        np.zeros(shape_BL, np.int64),
+        np.zeros(shape_BL, np.bool_),
+    )
+    for b, length in enumerate(lengths):
+        rng = np.random.default_rng([seed, b, length])
+        vectors_ND = rng.normal(size=(length, subject.dimension))
+        batch.item_vectors_BLD[b, :length] = vectors_ND / np.linalg.norm(vectors_ND, axis=1, keepdims=True)
+        age_s_N = np.sort(rng.uniform(0, 1e7, length))[::-1]
+        batch.age_s_BL[b, :length] = age_s_N - age_s_N[-1]
+        batch.action_BL[b, :length] = rng.integers(0, subject.action_count, length)
+        batch.mask_BL[b, :length] = True
+    return batch
+
+
+SHAPES = [([1], 1), ([1], 5), ([4], 4), ([3, 1, 6], 6), ([2, 2], 9), ([1] * 17, 1), ([50, 7], 50)]
+
+
+@pytest.mark.parametrize(("lengths", "padded_to"), SHAPES)
+def test_interests_are_unit_vectors(subject: Subject, lengths: list[int], padded_to: int) -> None:
+    answer = subject.encoder.encode(batch_of(subject, lengths, padded_to))
+    assert answer.vectors_BKD.shape == (len(lengths), subject.interest_count, subject.dimension)
+    assert answer.vectors_BKD.dtype == np.float32
+    np.testing.assert_allclose(np.linalg.norm(answer.vectors_BKD, axis=2), 1.0, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize(("lengths", "padded_to"), SHAPES)
+def test_each_event_is_shared_out_whole_and_padding_not_at_all(
+    subject: Subject, lengths: list[int], padded_to: int
+) -> None:
+    batch = batch_of(subject, lengths, padded_to)
+    assignment_BKL = subject.encoder.encode(batch).assignment_BKL
+    assert assignment_BKL.shape == (len(lengths), subject.interest_count, padded_to)
+    assert assignment_BKL.dtype == np.float32
+    assert (assignment_BKL >= 0).all()
+    np.testing.assert_allclose(assignment_BKL.sum(axis=1), batch.mask_BL.astype(np.float32), atol=TOLERANCE)
+    assert (assignment_BKL.transpose(0, 2, 1)[~batch.mask_BL] == 0).all()
+
+
+@pytest.mark.parametrize("extra", [1, 2, 13])
+def test_padding_never_changes_an_answer(subject: Subject, extra: int) -> None:
+    lengths = [6, 1, 3]
+    bare = subject.encoder.encode(batch_of(subject, lengths, 6))
+    padded = subject.encoder.encode(batch_of(subject, lengths, 6 + extra))
+    np.testing.assert_allclose(padded.vectors_BKD, bare.vectors_BKD, atol=TOLERANCE)
+    np.testing.assert_allclose(padded.assignment_BKL[:, :, :6], bare.assignment_BKL, atol=TOLERANCE)
+
+
+def test_no_answer_depends_on_the_others_in_its_batch(subject: Subject) -> None:
+    lengths = [6, 1, 3, 5]
+    batch = batch_of(subject, lengths, 6)
+    together = subject.encoder.encode(batch)
+    for b, length in enumerate(lengths):
+        alone = subject.encoder.encode(
+            HistoryBatch(
+                batch.item_vectors_BLD[b : b + 1, :length],
+                batch.age_s_BL[b : b + 1, :length],
+                batch.action_BL[b : b + 1, :length],
+                batch.mask_BL[b : b + 1, :length],
+            )
+        )
+        np.testing.assert_allclose(together.vectors_BKD[b], alone.vectors_BKD[0], atol=TOLERANCE)
+        np.testing.assert_allclose(together.assignment_BKL[b, :, :length], alone.assignment_BKL[0], atol=TOLERANCE)
+
+
+def test_equal_questions_get_equal_answers_from_many_threads(subject: Subject) -> None:
+    batches = [batch_of(subject, [4, 2], 4, seed) for seed in range(8)]
+    expected = [subject.encoder.encode(batch).vectors_BKD for batch in batches]
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(subject.encoder.encode, batches * 5))
+    for position, answer in enumerate(answers):
+        np.testing.assert_array_equal(answer.vectors_BKD, expected[position % len(batches)])

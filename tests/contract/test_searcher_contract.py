@@ -1,0 +1,161 @@
+"""What every Searcher promises, run on each implementation over real index files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import faiss
+import numpy as np
+import pytest
+
+from unbraid_core.errors import InvalidInput
+from unbraid_core.ports import Searcher
+from unbraid_core.types import FloatArray, SearchHits
+from unbraid_index.exact import ExactSearcher
+from unbraid_index.faiss_searcher import FaissSearcher
+from unbraid_index.family import flat_index, ivf_index
+from unbraid_index.progress import unwatched
+
+SIZE, DIMENSION = 400, 8
+
+Opener = Callable[[FloatArray, Path], Searcher]
+
+
+def open_flat(item_vectors_ID: FloatArray, folder: Path) -> Searcher:
+    path = folder / "index.faiss"
+    faiss.write_index(flat_index(item_vectors_ID, unwatched), str(path))
+    return FaissSearcher.open(path, "flat", {})
+
+
+def open_ivf(item_vectors_ID: FloatArray, folder: Path, nprobe: int) -> Searcher:
+    path = folder / "index.faiss"
+    faiss.write_index(ivf_index(item_vectors_ID, 0, unwatched), str(path))
+    return FaissSearcher.open(path, "ivf_flat", {"nprobe": nprobe})
+
+
+OPENERS: dict[str, Opener] = {
+    "exact": lambda item_vectors_ID, _: ExactSearcher(item_vectors_ID),
+    "flat": open_flat,
+    "ivf": lambda item_vectors_ID, folder: open_ivf(item_vectors_ID, folder, 8),
+    "ivf, one list": lambda item_vectors_ID, folder: open_ivf(item_vectors_ID, folder, 1),
+}
+
+
+def lattice(count: int, seed: int) -> FloatArray:
+    """Vectors of eighths: their inner products are exact in float32, however they are added up, and often equal."""
+    eighths_ND = np.random.default_rng(seed).integers(-8, 9, (count, DIMENSION))
+    return (eighths_ND / 8).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def item_vectors_ID() -> FloatArray:
+    vectors_ID = lattice(SIZE, 0)
+    vectors_ID[100:150] = vectors_ID[0]
+    return vectors_ID
+
+
+@pytest.fixture(scope="module", params=OPENERS)
+def searcher(
+    request: pytest.FixtureRequest, item_vectors_ID: FloatArray, tmp_path_factory: pytest.TempPathFactory
+) -> Searcher:
+    return OPENERS[request.param](item_vectors_ID, tmp_path_factory.mktemp("index"))
+
+
+def assert_same(one: SearchHits, other: SearchHits) -> None:
+    np.testing.assert_array_equal(one.row_QC, other.row_QC)
+    np.testing.assert_array_equal(one.score_QC, other.score_QC)
+
+
+def test_size_is_the_number_of_items(searcher: Searcher) -> None:
+    assert searcher.size == SIZE
+
+
+@pytest.mark.parametrize("count", [1, 7, 250, SIZE])
+def test_an_answer_is_full_distinct_and_best_first_with_equal_scores_by_row(searcher: Searcher, count: int) -> None:
+    hits = searcher.search(lattice(20, 1), count)
+
+    assert hits.row_QC.shape == hits.score_QC.shape == (20, count)
+    assert hits.row_QC.dtype == np.int64
+    assert hits.score_QC.dtype == np.float32
+    for row_C, score_C in zip(hits.row_QC, hits.score_QC, strict=True):
+        assert row_C.min() >= 0
+        assert row_C.max() < SIZE
+        assert len(set(row_C.tolist())) == count
+        assert [*zip(-score_C, row_C, strict=True)] == sorted(zip(-score_C, row_C, strict=True))
+
+
+def test_a_score_is_the_inner_product_of_its_row(searcher: Searcher, item_vectors_ID: FloatArray) -> None:
+    query_QD = lattice(20, 2)
+    hits = searcher.search(query_QD, 50)
+    np.testing.assert_array_equal(hits.score_QC, np.einsum("qd,qcd->qc", query_QD, item_vectors_ID[hits.row_QC]))
+
+
+def test_everything_is_found_when_everything_is_asked_for(searcher: Searcher) -> None:
+    row_QC = searcher.search(lattice(3, 3), SIZE).row_QC
+    np.testing.assert_array_equal(np.sort(row_QC, axis=1), np.tile(np.arange(SIZE), (3, 1)))
+
+
+def test_an_answer_beyond_the_size_is_padded(searcher: Searcher) -> None:
+    query_QD = lattice(3, 4)
+    full, padded = searcher.search(query_QD, SIZE), searcher.search(query_QD, SIZE + 5)
+
+    assert_same(SearchHits(padded.row_QC[:, :SIZE], padded.score_QC[:, :SIZE]), full)
+    assert (padded.row_QC[:, SIZE:] == -1).all()
+    assert (padded.score_QC[:, SIZE:] == -np.inf).all()
+
+
+def test_an_answer_does_not_depend_on_its_batch(searcher: Searcher) -> None:
+    query_QD = lattice(50, 5)
+    alone = [searcher.search(query_QD[[q]], 30) for q in range(50)]
+    together = searcher.search(query_QD, 30)
+    assert_same(
+        SearchHits(np.concatenate([hits.row_QC for hits in alone]), np.concatenate([hits.score_QC for hits in alone])),
+        together,
+    )
+
+
+def test_no_query_gives_no_answer(searcher: Searcher) -> None:
+    assert searcher.search(np.empty((0, DIMENSION), np.float32), 10).row_QC.shape == (0, 10)
+
+
+def test_a_view_with_gaps_is_searched_like_its_copy(searcher: Searcher) -> None:
+    query_QD = lattice(8, 6)[::2]
+    assert_same(searcher.search(query_QD, 10), searcher.search(query_QD.copy(), 10))
+
+
+def test_threads_get_the_answers_that_one_caller_gets(searcher: Searcher) -> None:
+    batches = [lattice(1 + seed % 6, seed) for seed in range(40)]
+    expected = [searcher.search(query_QD, 1 + 10 * number) for number, query_QD in enumerate(batches)]
+
+    with ThreadPoolExecutor(8) as threads:
+        for _ in range(5):
+            answers = threads.map(lambda number: searcher.search(batches[number], 1 + 10 * number), range(40))
+            for answer, wanted in zip(answers, expected, strict=True):
+                assert_same(answer, wanted)
+
+
+@pytest.mark.parametrize("count", [0, -1])
+def test_a_count_below_one_is_refused(searcher: Searcher, count: int) -> None:
+    with pytest.raises(InvalidInput, match=f"count: {count}"):
+        searcher.search(lattice(1, 0), count)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_query_that_is_not_finite_is_refused_by_its_position(searcher: Searcher, value: float) -> None:
+    query_QD = lattice(3, 7)
+    query_QD[2, 5] = value
+    with pytest.raises(InvalidInput, match="query: vector 2"):
+        searcher.search(query_QD, 10)
+
+
+@pytest.mark.parametrize("shape", [(DIMENSION,), (2, DIMENSION + 1), (2, 1, DIMENSION)])
+def test_a_query_of_another_shape_is_refused(searcher: Searcher, shape: tuple[int, ...]) -> None:
+    with pytest.raises(InvalidInput, match=r"query: shape .* is not \[Q, 8\]"):
+        searcher.search(np.zeros(shape, np.float32), 10)
+
+
+def test_a_query_of_another_type_is_refused(searcher: Searcher) -> None:
+    with pytest.raises(InvalidInput, match="query: dtype int64"):
+        searcher.search(np.zeros((1, DIMENSION), np.int64), 10)

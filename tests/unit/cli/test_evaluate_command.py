@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import ir_measures
+import numpy as np
+import pytest
+import typer
+from ir_measures import R, nDCG
+from typer.testing import CliRunner, Result
+
+from unbraid_cli.evaluate import evaluate
+from unbraid_core.errors import InvalidInput, NotFound
+from unbraid_core.release import (
+    IndexSpec,
+    ReleaseStore,
+    Staging,
+    TrainingRecord,
+    open_export,
+    open_release,
+    publish_export,
+    publish_release,
+)
+from unbraid_core.release.layout import EXPORT_FILES, INDEX
+from unbraid_core.types import Query
+from unbraid_server.device import Device
+from unbraid_server.model import load_model
+from unbraid_training.data.dataset import Dataset
+from unbraid_training.data.folder import read_dataset, write_dataset
+from unbraid_training.data.splits import parse_split
+
+FIXTURE = Path(__file__).parents[2] / "fixtures" / "release-v1"
+CREATED_TIME = datetime(2026, 1, 2, tzinfo=UTC)
+SPLIT = "last-4"
+
+
+@dataclass(frozen=True)
+class Evaluable:
+    """A folder of data, and a release that says that it was trained on them."""
+
+    data: Path
+    releases: Path
+    release_id: str
+
+    def run(self, *options: str | Path) -> Result:
+        app = typer.Typer()
+        app.command()(evaluate)
+        arguments = ["--data", self.data, "--releases", self.releases, *options]
+        return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def shoppers() -> Dataset:
+    """Fifty people who buy things for the kitchen, or for the bicycle, and one in five times the other."""
+    rng = np.random.default_rng(3)
+    user_E = np.repeat(np.arange(50), 16)
+    kind_E = (user_E + (rng.random(len(user_E)) < 0.2)) % 2
+    row_E = 12 * kind_E + rng.integers(12, size=len(user_E))
+    time_s_E = (1_700_000_000 + rng.integers(100 * 86_400, size=len(user_E))).astype(np.float64)
+    catalogue = open_release(FIXTURE).catalogue
+    users = [f"shopper {user}" for user in range(50)]
+    action_E = rng.integers(1, 3, len(user_E))
+    return Dataset.of(catalogue, users, ["", "view", "purchase"], user_E, row_E, time_s_E, action_E)
+
+
+def publish(root: Path, training: TrainingRecord) -> str:
+    """The content of the fixture release, with another training record."""
+    source = open_release(FIXTURE)
+    with Staging(root) as staging:
+        for name in EXPORT_FILES:
+            shutil.copyfile(source.path(name), staging.folder / name)
+        publish_export(
+            staging,
+            "export",
+            space_id=source.manifest.space_id,
+            created_time=CREATED_TIME,
+            encoder=source.manifest.encoder,
+            half_life_s=source.manifest.half_life_s,
+            scoring=source.manifest.scoring,
+            training=training,
+        )
+    with Staging(root / "releases") as staging:
+        shutil.copyfile(source.path(INDEX), staging.folder / INDEX)
+        index = IndexSpec(family="flat", search_params={}, recall_at=10, recall=1.0, query_source="item vectors")
+        manifest = publish_release(
+            staging, open_export(root / "export"), index=index, parent=None, created_time=CREATED_TIME
+        )
+    return manifest.release_id
+
+
+@pytest.fixture(scope="module")
+def evaluable(tmp_path_factory: pytest.TempPathFactory) -> Evaluable:
+    root = tmp_path_factory.mktemp("evaluate")
+    write_dataset(shoppers(), root / "data")
+    train = parse_split(SPLIT).apply(read_dataset(root / "data")[0]).train
+    training = TrainingRecord(
+        split=SPLIT,
+        seed=1,
+        event_count=len(train),
+        user_count=50,
+        last_event_time=datetime.fromtimestamp(float(train.time_s_E.max()), UTC),
+        data_sha256=train.sha256(),
+        validation={},
+    )
+    release_id = publish(root, training)
+    ReleaseStore(root / "releases").activate(release_id, CREATED_TIME)
+    return Evaluable(root / "data", root / "releases", release_id)
+
+
+def test_the_active_release_is_judged_by_the_split_of_its_training(evaluable: Evaluable, tmp_path: Path) -> None:
+    done = evaluable.run("--json", tmp_path / "report.json")
+
+    assert done.exit_code == 0, done.output
+    printed = " ".join(done.stdout.split())
+    assert f"release {evaluable.release_id}, split {SPLIT}, task new:" in printed
+    assert "decayed popularity: half-life" in printed
+    for metric in ("recall@20", "hr@50", "ndcg@50", "coverage@50", "over decayed popularity"):
+        assert metric in printed
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert [system["system"] for system in report["systems"]] == ["unbraid", "popularity", "decayed popularity"]
+    assert [gain["baseline"] for gain in report["gains"]] == ["popularity", "decayed popularity"]
+    assert report["setting"]["item_count"] == 24
+    mean = report["systems"][0]["metrics"]["ndcg@20"]["mean"]
+    assert f"{mean:.3f} [" in printed
+
+
+@pytest.mark.parametrize("task", ["new", "all"])
+def test_the_run_file_is_what_the_serving_pipeline_answers(evaluable: Evaluable, tmp_path: Path, task: str) -> None:
+    done = evaluable.run("--task", task, "--run-out", tmp_path / "run", "--json", tmp_path / "report.json")
+    assert done.exit_code == 0, done.output
+
+    model = load_model(ReleaseStore(evaluable.releases).open(), Device.CPU)
+    holdout = parse_split(SPLIT).apply(read_dataset(evaluable.data)[0])
+    expected = {}
+    for user, now_s in zip(holdout.user_H, holdout.now_s_H, strict=True):
+        events = holdout.train.history(user)
+        actions = [holdout.train.actions[action] for action in events.action_N]
+        item_ids = [holdout.train.catalogue.item_ids[row] for row in events.row_N]
+        history = model.history(item_ids, events.time_s_N.tolist(), actions, until_s=None).history
+        (ranking,) = model.pipeline.recommend([Query(history, float(now_s), 50, include_seen=task == "all")])
+        user_id = holdout.train.user_ids[user].replace(" ", "%20")
+        expected[user_id] = [model.catalogue.item_ids[row] for row in ranking.row_R]
+    found: dict[str, list[str]] = {}
+    for line in (tmp_path / "run").read_text().splitlines():
+        user_id, _, item_id, *_ = line.split()
+        found.setdefault(user_id, []).append(item_id)
+    assert len(found) > 40
+    assert found == {user_id: expected[user_id] for user_id in found}
+
+    # The readers of ir_measures have no type hints.
+    qrels = ir_measures.read_trec_qrels(str(tmp_path / "run.qrels"))  # type: ignore[no-untyped-call]
+    run = ir_measures.read_trec_run(str(tmp_path / "run"))  # type: ignore[no-untyped-call]
+    theirs = ir_measures.calc_aggregate([R @ 20, nDCG @ 50], list(qrels), list(run))
+    ours = json.loads((tmp_path / "report.json").read_text())["systems"][0]["metrics"]
+    assert theirs[R @ 20] == pytest.approx(ours["recall@20"]["mean"], abs=1e-9)
+    assert theirs[nDCG @ 50] == pytest.approx(ours["ndcg@50"]["mean"], abs=1e-9)
+
+
+def test_a_sample_of_users(evaluable: Evaluable, tmp_path: Path) -> None:
+    done = evaluable.run("--users", "7", "--json", tmp_path / "report.json")
+    assert done.exit_code == 0, done.output
+    assert json.loads((tmp_path / "report.json").read_text())["setting"]["user_count"] == 7
+
+
+def test_mistakes_are_named(evaluable: Evaluable, tmp_path: Path) -> None:
+    for options, kind, message in (
+        (["--split", "last-2"], InvalidInput, "split: last-2 holds out events from"),
+        (["--split", "yesterday"], InvalidInput, "split: 'yesterday' is unknown"),
+        (["no-such-release"], NotFound, "no release 'no-such-release'"),
+        (["--run-out", str(tmp_path / "missing" / "run")], InvalidInput, "--run-out: cannot write"),
+    ):
+        failure = evaluable.run(*options).exception
+        assert isinstance(failure, kind)
+        assert message in str(failure)
+
+
+def test_other_data_are_refused(evaluable: Evaluable, tmp_path: Path) -> None:
+    write_dataset(shoppers().select(np.arange(800) % 100 > 0), tmp_path)
+    failure = Evaluable(tmp_path, evaluable.releases, evaluable.release_id).run().exception
+    assert isinstance(failure, InvalidInput)
+    assert "data: its training part has sha256" in str(failure)

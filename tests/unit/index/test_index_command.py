@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner, Result
+
+from unbraid_cli.index import app
+from unbraid_core.errors import InvalidInput, NotFound
+from unbraid_core.release import ReleaseStore
+from unbraid_core.types import FloatArray
+
+MakeVectors = Callable[..., FloatArray]
+MakeExport = Callable[..., Path]
+
+
+@pytest.fixture
+def releases(tmp_path: Path) -> Path:
+    return tmp_path / "releases"
+
+
+def run(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def only_release(releases: Path) -> str:
+    (summary,) = ReleaseStore(releases).list()
+    return summary.release_id
+
+
+def test_build_prints_what_was_built_and_the_next_command(make_export: MakeExport, releases: Path) -> None:
+    done = run("build", make_export(), "--releases", releases)
+
+    assert done.exit_code == 0, done.output
+    release_id = only_release(releases)
+    printed = " ".join(done.stdout.split())
+    assert f"release {release_id}" in printed
+    assert "parent none" in printed
+    assert "index flat, 24 items" in printed
+    assert "recall@24 1.0000 on held-out interests" in printed
+    assert f"next: unbraid release activate {release_id} --releases {releases}" in printed
+    assert ReleaseStore(releases).current_id() is None
+
+
+def test_rebuild_prints_its_parent_and_takes_interests(
+    make_export: MakeExport, releases: Path, unit_vectors: MakeVectors, tmp_path: Path
+) -> None:
+    run("build", make_export(), "--releases", releases)
+    parent = only_release(releases)
+    np.save(tmp_path / "interests.npy", unit_vectors(100, 8, seed=3))
+
+    done = run("rebuild", "--release", parent, "--releases", releases, "--queries", tmp_path / "interests.npy")
+
+    assert done.exit_code == 0, done.output
+    assert f"parent {parent}" in " ".join(done.stdout.split())
+    assert "held-out interests" in done.stdout
+    assert len(ReleaseStore(releases).list()) == 2
+
+
+def test_activate_makes_it_the_release_that_is_served_and_rebuilt(make_export: MakeExport, releases: Path) -> None:
+    built = run("build", make_export(), "--releases", releases, "--activate")
+    assert built.exit_code == 0, built.output
+    parent = ReleaseStore(releases).current_id()
+    assert parent == only_release(releases)
+    assert f"next: unbraid serve --releases {releases}" in " ".join(built.stdout.split())
+
+    rebuilt = run("rebuild", "--releases", releases, "--activate")
+    assert rebuilt.exit_code == 0, rebuilt.output
+    assert ReleaseStore(releases).manifest().parent == parent
+
+
+def test_a_mistake_is_an_error_that_names_it(make_export: MakeExport, releases: Path, tmp_path: Path) -> None:
+    assert isinstance(run("build", tmp_path / "nowhere", "--releases", releases).exception, NotFound)
+    assert isinstance(run("build", make_export(), "--releases", releases, "--recall", "2").exception, InvalidInput)
+    assert isinstance(run("rebuild", "--releases", releases).exception, NotFound)
+    assert run("build", "--releases", releases).exit_code == 2
+    assert not releases.exists()

@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import faiss
+import numpy as np
+import pytest
+
+from unbraid_core.errors import IncompatibleError, IntegrityError
+from unbraid_core.types import FloatArray
+from unbraid_index.faiss_searcher import FaissSearcher
+from unbraid_index.family import Family, flat_index, ivf_index
+from unbraid_index.progress import unwatched
+
+DIMENSION = 16
+PARAMS: dict[Family, dict[str, int]] = {"flat": {}, "ivf_flat": {"nprobe": 4}}
+
+
+MakeVectors = Callable[..., FloatArray]
+
+
+def write(family: Family, item_vectors_ID: FloatArray, path: Path) -> None:
+    index = flat_index(item_vectors_ID, unwatched) if family == "flat" else ivf_index(item_vectors_ID, 0, unwatched)
+    faiss.write_index(index, str(path))
+
+
+@pytest.fixture
+def item_vectors_ID(unit_vectors: MakeVectors) -> FloatArray:
+    return unit_vectors(20_000, DIMENSION, seed=1)
+
+
+@pytest.fixture(params=PARAMS)
+def family(request: pytest.FixtureRequest) -> Family:
+    chosen: Family = request.param
+    return chosen
+
+
+@pytest.fixture
+def path(family: Family, item_vectors_ID: FloatArray, tmp_path: Path) -> Path:
+    path = tmp_path / "index.faiss"
+    write(family, item_vectors_ID, path)
+    return path
+
+
+def mapped_kib(path: Path, field: str) -> int:
+    """Sum of one field over the mappings of a file in this process."""
+    total, ours = 0, False
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        key, *values = line.split()
+        if not key.endswith(":"):
+            ours = line.endswith(str(path))
+        elif ours and key == f"{field}:":
+            total += int(values[0])
+    return total
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_searchers_share_the_pages_of_the_file(family: Family, path: Path, unit_vectors: MakeVectors) -> None:
+    query_QD = unit_vectors(200, DIMENSION, seed=2)
+    searchers = [FaissSearcher.open(path, family, PARAMS[family]) for _ in range(2)]
+    for searcher in searchers:
+        searcher.search(query_QD, 10)
+
+    file_kib = path.stat().st_size // 1024
+    assert mapped_kib(path, "Size") >= 2 * file_kib
+    assert mapped_kib(path, "Rss") > file_kib
+    assert mapped_kib(path, "Anonymous") == 0
+
+
+def test_a_file_replaced_by_rename_stays_usable(family: Family, path: Path, unit_vectors: MakeVectors) -> None:
+    query_QD = unit_vectors(5, DIMENSION, seed=2)
+    searcher = FaissSearcher.open(path, family, PARAMS[family])
+    before = searcher.search(query_QD, 50)
+
+    following = path.with_suffix(".next")
+    write(family, unit_vectors(5_000, DIMENSION, seed=3), following)
+    following.replace(path)
+
+    np.testing.assert_array_equal(searcher.search(query_QD, 50).row_QC, before.row_QC)
+    assert FaissSearcher.open(path, family, PARAMS[family]).size == 5_000
+
+
+@pytest.mark.parametrize("kept", [0, 3, 100, 60_000])
+def test_a_truncated_file_is_refused(family: Family, path: Path, kept: int) -> None:
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(IntegrityError, match=r"index\.faiss: FAISS cannot read it"):
+        FaissSearcher.open(path, family, PARAMS[family])
+
+
+def test_sizes_beyond_the_file_are_refused_and_the_limits_of_faiss_are_put_back(family: Family, path: Path) -> None:
+    limits = faiss.get_deserialization_vector_byte_limit(), faiss.get_deserialization_loop_limit()
+    damaged = bytearray(path.read_bytes())
+    # The first 64-bit number after the header of the index: the size of the vectors, or the number of lists.
+    damaged[37:45] = (2**38).to_bytes(8, "little")
+    path.write_bytes(damaged)
+
+    with pytest.raises(IntegrityError):
+        FaissSearcher.open(path, family, PARAMS[family])
+    assert (faiss.get_deserialization_vector_byte_limit(), faiss.get_deserialization_loop_limit()) == limits
+
+
+def test_another_family_than_stated_is_refused(family: Family, path: Path) -> None:
+    other: Family = "flat" if family == "ivf_flat" else "ivf_flat"
+    with pytest.raises(IncompatibleError, match=f"not a {other} inner-product index"):
+        FaissSearcher.open(path, other, PARAMS[other])
+
+
+def test_another_metric_is_refused(item_vectors_ID: FloatArray, tmp_path: Path) -> None:
+    index = faiss.IndexFlatL2(DIMENSION)
+    index.add(item_vectors_ID)
+    faiss.write_index(index, str(tmp_path / "index.faiss"))
+    with pytest.raises(IncompatibleError, match="inner-product"):
+        FaissSearcher.open(tmp_path / "index.faiss", "flat", {})
+
+
+@pytest.mark.parametrize("params", [{"ef": 5}, {"nprobe": 1, "ef": 5}])
+def test_search_parameters_of_another_index_are_refused(family: Family, path: Path, params: dict[str, int]) -> None:
+    with pytest.raises(IncompatibleError, match="search parameters"):
+        FaissSearcher.open(path, family, params)
+
+
+def test_search_parameters_are_never_written_into_the_index(item_vectors_ID: FloatArray) -> None:
+    index = ivf_index(item_vectors_ID, 0, unwatched)
+    before = index.nprobe
+    FaissSearcher(index, {"nprobe": 17}).search(item_vectors_ID[:3], 10)
+    assert index.nprobe == before
+
+
+@pytest.mark.parametrize(("chosen", "expected"), [(None, "1"), ("3", "3")])
+def test_faiss_has_one_thread_unless_the_operator_says_otherwise(chosen: str | None, expected: str) -> None:
+    """In every thread, and without a trace in the environment that other libraries read."""
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
+    if chosen is not None:
+        environment["OMP_NUM_THREADS"] = chosen
+    code = (
+        "import os, threading, unbraid_index, faiss\n"
+        "seen = []\n"
+        "thread = threading.Thread(target=lambda: seen.append(faiss.omp_get_max_threads()))\n"
+        "thread.start(); thread.join()\n"
+        "print(seen[0], faiss.omp_get_max_threads(), os.environ.get('OMP_NUM_THREADS'))\n"
+    )
+    environment["PYTHONPATH"] = os.pathsep.join(sys.path)
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [expected, expected, str(chosen)]

@@ -1,0 +1,188 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from unbraid_core.errors import IntegrityError, InvalidInput, NotFound
+from unbraid_core.release import ReleaseStore, open_export
+from unbraid_core.release.layout import EXPORT_FILES, INDEX, ITEM_VECTORS, QUERIES
+from unbraid_core.types import FloatArray
+from unbraid_index.exact import ExactSearcher
+from unbraid_index.faiss_searcher import FaissSearcher
+from unbraid_index.release_build import INDEX_REPORT, IndexedRelease, build_release, rebuild_release
+from unbraid_index.report import IndexReport
+
+MakeVectors = Callable[..., FloatArray]
+MakeExport = Callable[..., Path]
+
+FIRST, SECOND, THIRD = (datetime(2026, 2, day, tzinfo=UTC) for day in (1, 2, 3))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ReleaseStore:
+    return ReleaseStore(tmp_path / "releases")
+
+
+@pytest.fixture
+def export_folder(make_export: MakeExport) -> Path:
+    return make_export()
+
+
+@pytest.fixture
+def first(export_folder: Path, store: ReleaseStore) -> IndexedRelease:
+    """A release made of an export with held-out interests; it is not active."""
+    return build_release(export_folder, store, FIRST, 0.99)
+
+
+def test_a_release_is_the_export_and_an_index_that_answers_like_the_oracle(
+    export_folder: Path, store: ReleaseStore, first: IndexedRelease, unit_vectors: MakeVectors
+) -> None:
+    release = store.open(first.manifest.release_id)
+    export = open_export(export_folder)
+
+    assert set(release.manifest.files) == {*export.manifest.files, INDEX, INDEX_REPORT} - {QUERIES}
+    assert all(release.manifest.files[name] == export.manifest.files[name] for name in EXPORT_FILES)
+    assert release.manifest.created_time == FIRST
+    assert release.manifest.space_id == export.manifest.space_id
+    spec = release.manifest.index
+    searcher = FaissSearcher.open(release.path(INDEX), spec.family, spec.search_params)
+    query_QD = unit_vectors(10, 8, seed=5)
+    np.testing.assert_array_equal(
+        searcher.search(query_QD, 24).row_QC, ExactSearcher(export.item_vectors_ID).search(query_QD, 24).row_QC
+    )
+
+
+def test_the_report_lies_in_the_release(store: ReleaseStore, first: IndexedRelease) -> None:
+    release = store.open(first.manifest.release_id)
+    report = IndexReport.model_validate_json(release.path(INDEX_REPORT).read_bytes())
+    assert report == first.report
+    assert report.spec == release.manifest.index
+    assert report.queries_per_call == release.manifest.encoder.interest_count
+    assert report.file_size_bytes == release.manifest.files[INDEX].size
+
+
+def test_the_recall_is_measured_on_held_out_interests(first: IndexedRelease) -> None:
+    assert first.report.spec.query_source == "held-out interests"
+    assert first.report.tuning_query_count + first.report.held_out_query_count == 200
+
+
+@pytest.mark.parametrize("queries", [0, 99])
+def test_the_recall_is_measured_on_items_where_interests_are_few(
+    make_export: MakeExport, store: ReleaseStore, queries: int
+) -> None:
+    built = build_release(make_export(queries=queries), store, FIRST, 0.99)
+    assert built.report.spec.query_source == "item vectors"
+    assert QUERIES not in built.manifest.files
+
+
+def test_the_parent_of_a_build_is_the_active_release(
+    export_folder: Path, store: ReleaseStore, first: IndexedRelease
+) -> None:
+    assert first.manifest.parent is None
+    store.activate(first.manifest.release_id, SECOND)
+    second = build_release(export_folder, store, SECOND, 0.99)
+    assert second.manifest.parent == first.manifest.release_id
+
+
+def test_a_rebuild_is_a_child_with_the_same_content_and_leaves_its_parent_alone(
+    store: ReleaseStore, first: IndexedRelease
+) -> None:
+    store.activate(first.manifest.release_id, SECOND)
+    child = rebuild_release(store, None, None, THIRD, 0.99)
+
+    assert child.manifest.parent == first.manifest.release_id
+    assert child.manifest.release_id != first.manifest.release_id
+    assert child.manifest.space_id == first.manifest.space_id
+    changed = {name for name, file in child.manifest.files.items() if first.manifest.files[name] != file}
+    assert changed <= {INDEX, INDEX_REPORT}
+    assert child.report.spec.query_source == "item vectors"
+    assert store.open(first.manifest.release_id).manifest == first.manifest
+    assert store.current_id() == first.manifest.release_id
+
+
+def test_a_rebuild_outlives_damage_to_its_parent(store: ReleaseStore, first: IndexedRelease) -> None:
+    """No file is shared: a release to roll back to must not break together with the one that broke."""
+    child = rebuild_release(store, first.manifest.release_id, None, SECOND, 0.99)
+    for name in first.manifest.files:
+        (store.root / first.manifest.release_id / name).write_bytes(b"damaged")
+    assert store.open(child.manifest.release_id).manifest == child.manifest
+
+
+def test_a_rebuild_measures_on_given_interests(
+    store: ReleaseStore, first: IndexedRelease, unit_vectors: MakeVectors, tmp_path: Path
+) -> None:
+    np.save(tmp_path / "interests.npy", unit_vectors(120, 8, seed=9))
+    child = rebuild_release(store, first.manifest.release_id, tmp_path / "interests.npy", SECOND, 0.99)
+    assert child.report.spec.query_source == "held-out interests"
+    assert child.report.tuning_query_count + child.report.held_out_query_count == 120
+
+
+@pytest.mark.parametrize(
+    ("interests", "problem"),
+    [
+        (np.zeros((120, 7), np.float32), r"float32 \[120, 7\]; float32 \[Q, 8\] is needed"),
+        (np.zeros((120, 8), np.float64), "holds float64"),
+        (np.zeros(120, np.float32), "is needed"),
+        (np.zeros((99, 8), np.float32), "holds 99 vectors; at least 100"),
+        (np.full((120, 8), np.nan, np.float32), "NaN"),
+    ],
+)
+def test_interests_that_cannot_be_used_are_refused(
+    store: ReleaseStore, first: IndexedRelease, tmp_path: Path, interests: FloatArray, problem: str
+) -> None:
+    np.save(tmp_path / "interests.npy", interests)
+    with pytest.raises(InvalidInput, match=problem):
+        rebuild_release(store, first.manifest.release_id, tmp_path / "interests.npy", SECOND, 0.99)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no array"])
+def test_interests_that_cannot_be_read_are_refused(
+    store: ReleaseStore, first: IndexedRelease, tmp_path: Path, content: bytes | None
+) -> None:
+    if content is not None:
+        (tmp_path / "interests.npy").write_bytes(content)
+    with pytest.raises(InvalidInput, match=r"interests\.npy: cannot be read"):
+        rebuild_release(store, first.manifest.release_id, tmp_path / "interests.npy", SECOND, 0.99)
+
+
+def test_a_damaged_index_is_noticed_before_it_is_opened(store: ReleaseStore, first: IndexedRelease) -> None:
+    path = store.root / first.manifest.release_id / INDEX
+    damaged = bytearray(path.read_bytes())
+    damaged[-5] ^= 1
+    path.write_bytes(damaged)
+    with pytest.raises(IntegrityError, match=r"index\.faiss: expected sha256"):
+        store.open(first.manifest.release_id)
+    with pytest.raises(IntegrityError, match=r"index\.faiss"):
+        rebuild_release(store, first.manifest.release_id, None, SECOND, 0.99)
+
+
+def test_nothing_is_published_from_a_damaged_export(export_folder: Path, store: ReleaseStore) -> None:
+    vectors = bytearray((export_folder / ITEM_VECTORS).read_bytes())
+    vectors[-1] ^= 1
+    (export_folder / ITEM_VECTORS).write_bytes(vectors)
+    with pytest.raises(IntegrityError, match="item_vectors"):
+        build_release(export_folder, store, FIRST, 0.99)
+    assert store.list() == []
+
+
+def test_nothing_is_published_for_an_impossible_target(export_folder: Path, store: ReleaseStore) -> None:
+    with pytest.raises(InvalidInput, match="recall_target"):
+        build_release(export_folder, store, FIRST, 1.5)
+    assert store.list() == []
+
+
+def test_an_export_that_does_not_exist_is_named(store: ReleaseStore, tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match="nowhere"):
+        build_release(tmp_path / "nowhere", store, FIRST, 0.99)
+
+
+@pytest.mark.usefixtures("first")
+def test_a_rebuild_needs_a_release(store: ReleaseStore) -> None:
+    with pytest.raises(NotFound, match="no release is active"):
+        rebuild_release(store, None, None, SECOND, 0.99)
+    with pytest.raises(NotFound, match="no-such-release"):
+        rebuild_release(store, "no-such-release", None, SECOND, 0.99)

@@ -1,0 +1,72 @@
+"""Settings: flags over environment over defaults, and one clear line for what is wrong."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from unbraid_core.errors import InvalidInput
+from unbraid_server.device import Device
+from unbraid_server.settings import ServerSettings
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in os.environ:
+        if name.startswith("UNBRAID_"):
+            monkeypatch.delenv(name)
+
+
+def test_flags_win_over_the_environment_and_the_environment_over_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UNBRAID_PORT", "6000")
+    monkeypatch.setenv("UNBRAID_DEVICE", "cpu")
+    settings = ServerSettings.load(port=7000, device=None)
+    assert (settings.port, settings.device, settings.host) == (7000, Device.CPU, "127.0.0.1")
+
+
+def test_variables_of_other_parts_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UNBRAID_SERVER", "127.0.0.1:50051")
+    assert ServerSettings.load().port == 50051
+
+
+@pytest.mark.parametrize(
+    ("flag", "value"),
+    [
+        ("port", 70_000),
+        ("device", "tpu"),
+        ("threads", 0),
+        ("grace_s", -1.0),
+        ("grace_s", float("nan")),
+        ("log_level", 7),
+    ],
+)
+def test_a_wrong_flag_is_named_with_its_value(flag: str, value: object) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        ServerSettings.load(**{flag: value})
+    assert caught.value.field == flag
+    assert str(value) in caught.value.problem
+
+
+def test_a_wrong_variable_is_named_as_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UNBRAID_THREADS", "many")
+    with pytest.raises(InvalidInput, match="UNBRAID_THREADS: 'many'"):
+        ServerSettings.load()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
+def test_loopback_needs_nothing(host: str) -> None:
+    assert ServerSettings.load(host=host).host == host
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "example.org", "localhost.example.org", ""])
+def test_an_address_that_others_can_reach_must_be_asked_for(host: str) -> None:
+    with pytest.raises(InvalidInput, match="--insecure"):
+        ServerSettings.load(host=host)
+    assert ServerSettings.load(host=host, insecure=True).host == host
+
+
+@pytest.mark.parametrize(("host", "address"), [("127.0.0.1", "127.0.0.1:9"), ("::1", "[::1]:9")])
+def test_address(host: str, address: str) -> None:
+    assert ServerSettings.load(host=host, port=9, releases=Path("r")).address == address

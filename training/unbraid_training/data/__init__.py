@@ -1,0 +1,1 @@
+"""Reading, cleaning and splitting of events and items; free of torch."""

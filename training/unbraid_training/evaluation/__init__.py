@@ -1,0 +1,1 @@
+"""Offline evaluation: ranking metrics, baselines, intervals and reports; free of torch."""

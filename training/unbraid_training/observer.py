@@ -1,0 +1,36 @@
+"""Who wants to know how training goes."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from pydantic import BaseModel
+
+__all__ = ["EpochReport", "TrainingObserver"]
+
+
+class EpochReport(BaseModel):
+    """One epoch, as it stands in metrics.jsonl; ``validation`` is empty while the final model is trained."""
+
+    phase: str
+    epoch: int
+    loss: float
+    routing_information: float
+    half_life_days: list[float]
+    validation: dict[str, float]
+
+
+class TrainingObserver(Protocol):
+    """Is told what begins and what was done; shows it as it likes."""
+
+    def begin(self, title: str, step_count: int, done_count: int) -> None:
+        """A stretch of work begins, some of which may have been done by an earlier process."""
+        ...
+
+    def advance(self) -> None:
+        """One step of the stretch is done."""
+        ...
+
+    def epoch(self, report: EpochReport) -> None:
+        """An epoch is over."""
+        ...

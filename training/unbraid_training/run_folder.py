@@ -1,0 +1,145 @@
+"""The folder of a training run while it is under way: what makes an interrupted run go on.
+
+    run.json                       settings, split and digest of the data: only the same run goes on
+    progress/<name>.safetensors    state at the end of an epoch; its header carries the reports so far
+    progress/selection.json        what the validation phase decided
+    metrics.jsonl                  a line an epoch
+
+Every file is replaced by a rename, so a process that is killed leaves the end of some epoch behind.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+from pydantic import BaseModel, ConfigDict
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from unbraid_core.errors import Conflict
+from unbraid_core.release.lock import FileLock
+from unbraid_core.types import Scoring
+from unbraid_training.checkpoint import CONFIG_FILE, replace_text
+from unbraid_training.config import TrainConfig
+from unbraid_training.observer import EpochReport
+
+__all__ = ["RunFolder", "RunIdentity", "Selection", "Snapshot"]
+
+
+class RunIdentity(BaseModel):
+    """What must be equal for a run to go on."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    settings: TrainConfig
+    split: str
+    data_sha256: str
+
+    def difference(self, other: RunIdentity) -> str:
+        """The first thing that differs, in words."""
+        mine, theirs = ({**run.settings.model_dump(), **run.model_dump(exclude={"settings"})} for run in (self, other))
+        name = next(name for name in mine if mine[name] != theirs[name])
+        return f"its {name} is {mine[name]}, this call has {theirs[name]}"
+
+
+class Selection(BaseModel):
+    """What the validation phase decided."""
+
+    model_config = ConfigDict(frozen=True)
+
+    epochs: int
+    scoring: Scoring
+    validation: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The state at the end of an epoch, and the reports of all epochs of its phase up to there."""
+
+    state: Mapping[str, Tensor]
+    reports: list[EpochReport]
+
+
+class RunFolder:
+    """A run folder, opened for one run.
+
+    Args:
+        path: made where it is missing.
+        identity: of the run.
+
+    Raises:
+        Conflict: the folder holds another run, finished or not, or another process works on it.
+    """
+
+    def __init__(self, path: Path, identity: RunIdentity) -> None:
+        self.path = path
+        self._progress = path / "progress"
+        marker = path / "run.json"
+        if marker.is_file():
+            earlier = RunIdentity.model_validate_json(marker.read_bytes())
+            if earlier != identity:
+                raise Conflict(
+                    f"{path} holds another run: {earlier.difference(identity)}; name another folder, or remove this one"
+                )
+        elif path.exists() and any(path.iterdir()):
+            raise Conflict(f"{path} is not empty and holds no training run; name another folder with --out")
+        self._progress.mkdir(parents=True, exist_ok=True)
+        lock = FileLock.take(path / ".lock")
+        if lock is None:
+            raise Conflict(f"{path}: another process trains there; wait for it, or name another folder with --out")
+        self._lock = lock
+        replace_text(marker, identity.model_dump_json(indent=2) + "\n")
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run is over and its checkpoint complete."""
+        return (self.path / CONFIG_FILE).is_file()
+
+    def load(self, name: str) -> Snapshot | None:
+        """The snapshot of that name, if there is one."""
+        path = self._progress / f"{name}.safetensors"
+        if not path.is_file():
+            return None
+        with safe_open(path, framework="pt") as file:
+            reports = [EpochReport.model_validate(report) for report in json.loads(file.metadata()["reports"])]
+            return Snapshot({key: file.get_tensor(key) for key in file.keys()}, reports)  # noqa: SIM118  (not a mapping)
+
+    def save(self, name: str, snapshot: Snapshot) -> None:
+        """Replace the snapshot of that name."""
+        path = self._progress / f"{name}.safetensors"
+        fresh = path.with_suffix(".new")
+        reports = json.dumps([report.model_dump() for report in snapshot.reports])
+        save_file(dict(snapshot.state), fresh, metadata={"reports": reports})
+        fresh.replace(path)
+
+    @property
+    def selection(self) -> Selection | None:
+        """What the validation phase decided, once it has."""
+        path = self._progress / "selection.json"
+        return Selection.model_validate_json(path.read_bytes()) if path.is_file() else None
+
+    @selection.setter
+    def selection(self, selection: Selection) -> None:
+        replace_text(self._progress / "selection.json", selection.model_dump_json(indent=2) + "\n")
+
+    def log(self, reports: list[EpochReport]) -> None:
+        """Write metrics.jsonl."""
+        replace_text(self.path / "metrics.jsonl", "".join(report.model_dump_json() + "\n" for report in reports))
+
+    def clean(self) -> None:
+        """Drop what only an unfinished run needs."""
+        shutil.rmtree(self._progress)
+
+    def __enter__(self) -> RunFolder:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._lock.close()

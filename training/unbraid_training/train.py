@@ -1,0 +1,172 @@
+"""A whole training run: choose the number of epochs and the score on held-out users, then train on all events."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from unbraid_core.errors import InvalidInput
+from unbraid_core.release import TrainingRecord
+from unbraid_core.types import FloatArray, Query
+from unbraid_training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from unbraid_training.config import DAY_S, TrainConfig
+from unbraid_training.data.dataset import Dataset
+from unbraid_training.data.splits import Split
+from unbraid_training.item_statistics import log_popularity
+from unbraid_training.observer import EpochReport, TrainingObserver
+from unbraid_training.run_folder import RunFolder, RunIdentity, Selection, Snapshot
+from unbraid_training.trainer import EpochLoss, Trainer
+from unbraid_training.validation import ALL_TIME_S, FIT_STEP_COUNT, Validation, first_scoring, model_pipeline
+
+__all__ = ["train"]
+
+QUERY_USER_COUNT = 1000
+
+
+def train(dataset: Dataset, split: Split, config: TrainConfig, folder: Path, observer: TrainingObserver) -> Checkpoint:
+    """Train on the training part of a split, and leave a checkpoint in ``folder``.
+
+    A finished run is loaded, an unfinished one goes on from the end of its last epoch; both give what an undisturbed
+    run gives.
+
+    Args:
+        dataset: all events; those that the split holds out are never looked at.
+        split: what to train on.
+        config: settings.
+        folder: of the run.
+        observer: is told how it goes.
+
+    Raises:
+        InvalidInput: too few events to train on, or no user to validate with.
+        Conflict: the folder holds another run.
+    """
+    data = split.apply(dataset).train
+    identity = RunIdentity(settings=config, split=str(split), data_sha256=data.sha256())
+    with RunFolder(folder, identity) as run:
+        if not run.finished:
+            selection = _select(data, split, config, run, observer)
+            trainer = _refit(data, config, selection, run, observer)
+            save_checkpoint(_checkpoint(trainer, data, config, selection, identity), folder)
+            run.clean()
+    return load_checkpoint(folder)
+
+
+def _select(data: Dataset, split: Split, config: TrainConfig, run: RunFolder, observer: TrainingObserver) -> Selection:
+    """Train on the inner split until validation stops improving; fit the score on the best model."""
+    if run.selection is not None:
+        return run.selection
+    inner = split.inner(data).apply(data)
+    validation = Validation(inner, config)
+    trainer = _trainer(inner.train, config)
+    snapshot = run.load("select")
+    reports = _resume(trainer, snapshot)
+    batch_count = trainer.examples.batch_count
+    observer.begin("choosing epochs", config.epochs * batch_count, len(reports) * batch_count)
+    while len(reports) < config.epochs and len(reports) - _best_epoch(reports) < config.patience:
+        loss = trainer.run_epoch(len(reports), observer.advance)
+        metrics = validation.score(trainer.model, first_scoring(config))
+        reports.append(_report("select", len(reports), loss, trainer, metrics))
+        observer.epoch(reports[-1])
+        if _best_epoch(reports) == len(reports):
+            run.save("best", Snapshot(trainer.state(), reports))
+        run.save("select", Snapshot(trainer.state(), reports))
+        run.log(reports)
+    _resume(trainer, run.load("best"))
+    observer.begin("fitting the score", FIT_STEP_COUNT, 0)
+    scoring = validation.fit_scoring(trainer.model, observer.advance)
+    metrics = validation.score(trainer.model, scoring)
+    selection = Selection(epochs=_best_epoch(reports), scoring=scoring, validation=metrics)
+    run.selection = selection
+    return selection
+
+
+def _refit(
+    data: Dataset, config: TrainConfig, selection: Selection, run: RunFolder, observer: TrainingObserver
+) -> Trainer:
+    """Train on all training events for as many epochs as were best."""
+    trainer = _trainer(data, config)
+    reports = _resume(trainer, run.load("refit"))
+    batch_count = trainer.examples.batch_count
+    observer.begin("training on all", selection.epochs * batch_count, len(reports) * batch_count)
+    selected = run.load("select")
+    while len(reports) < selection.epochs:
+        loss = trainer.run_epoch(len(reports), observer.advance)
+        reports.append(_report("refit", len(reports), loss, trainer, {}))
+        observer.epoch(reports[-1])
+        run.save("refit", Snapshot(trainer.state(), reports))
+        run.log([*(selected.reports if selected else []), *reports])
+    return trainer
+
+
+def _trainer(data: Dataset, config: TrainConfig) -> Trainer:
+    if len(data) == 0:
+        raise InvalidInput("data", "no event is left to train on; give more events or an earlier split")
+    trainer = Trainer(data, config, log_popularity(data, ALL_TIME_S))
+    if trainer.examples.cut_count == 0:
+        raise InvalidInput("data", "no user has events at two different times, so there is nothing to predict")
+    return trainer
+
+
+def _resume(trainer: Trainer, snapshot: Snapshot | None) -> list[EpochReport]:
+    """Go back to a snapshot, if there is one; the reports of the epochs that it has seen."""
+    if snapshot is None:
+        return []
+    trainer.restore(snapshot.state)
+    return list(snapshot.reports)
+
+
+def _best_epoch(reports: list[EpochReport]) -> int:
+    """How many epochs gave the best validation NDCG@50; the fewest where equal, 0 before the first."""
+    ndcg_E = [report.validation["ndcg@50"] for report in reports]
+    return 1 + int(np.argmax(ndcg_E)) if ndcg_E else 0
+
+
+def _report(phase: str, epoch: int, loss: EpochLoss, trainer: Trainer, validation: dict[str, float]) -> EpochReport:
+    half_life_days_K = trainer.model.half_life_s().detach().numpy() / DAY_S
+    return EpochReport(
+        phase=phase,
+        epoch=epoch + 1,
+        loss=loss.loss,
+        routing_information=loss.routing_information,
+        half_life_days=half_life_days_K.tolist(),
+        validation=validation,
+    )
+
+
+def _checkpoint(
+    trainer: Trainer, data: Dataset, config: TrainConfig, selection: Selection, identity: RunIdentity
+) -> Checkpoint:
+    record = TrainingRecord(
+        split=identity.split,
+        seed=config.seed,
+        event_count=len(data),
+        user_count=len(np.unique(data.user_E)),
+        last_event_time=datetime.fromtimestamp(float(data.time_s_E.max()), UTC),
+        data_sha256=identity.data_sha256,
+        validation=selection.validation,
+    )
+    return Checkpoint(
+        settings=config,
+        model=trainer.model,
+        actions=list(data.actions),
+        scoring=selection.scoring,
+        training=record,
+        log_popularity_I=log_popularity(data, selection.scoring.popularity_half_life_s),
+        queries_QD=_queries(trainer, data, config, selection),
+        catalogue=data.catalogue,
+    )
+
+
+def _queries(trainer: Trainer, data: Dataset, config: TrainConfig, selection: Selection) -> FloatArray:
+    """The interests of users drawn at random, in random order: what an index will be asked, without saying by whom."""
+    active_U = np.flatnonzero(np.diff(data.offset_U1))
+    rng = np.random.default_rng(config.seed)
+    chosen_U = rng.permutation(active_U)[:QUERY_USER_COUNT]
+    pipeline = model_pipeline(trainer.model, data, selection.scoring, config.max_history)
+    histories = [data.history(int(user)) for user in chosen_U]
+    queries = [Query(history, float(history.time_s_N[-1]), limit=1) for history in histories]
+    vectors = [interests.vectors_KD for interests in pipeline.interests(queries) if interests is not None]
+    shuffled_QD: FloatArray = rng.permutation(np.concatenate(vectors))
+    return shuffled_QD

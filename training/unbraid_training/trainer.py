@@ -1,0 +1,99 @@
+"""One epoch at a time: repeatable, and resumable from the end of any epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from unbraid_core.types import FloatArray
+from unbraid_training.config import TrainConfig
+from unbraid_training.data.dataset import Dataset
+from unbraid_training.examples import Examples, TrainBatch
+from unbraid_training.loss import log_share, mixture_loss, routing_information
+from unbraid_training.model import Model
+from unbraid_training.warm_start import warm_start
+
+__all__ = ["EpochLoss", "Trainer"]
+
+MODEL, OPTIMIZER = "model.", "optimizer."
+
+
+class EpochLoss(NamedTuple):
+    """Means over the batches of an epoch, in nats."""
+
+    loss: float
+    routing_information: float
+
+
+class Trainer:
+    """A model, its optimiser and its examples.
+
+    All randomness of an epoch comes from (seed, epoch), so going on after an interruption gives the same model.
+
+    Args:
+        dataset: training events.
+        config: settings.
+        log_popularity_I: log share of every item among the training events, for the bias inside the softmax.
+    """
+
+    def __init__(self, dataset: Dataset, config: TrainConfig, log_popularity_I: FloatArray) -> None:
+        torch.manual_seed(config.seed)
+        self.config = config
+        self.model = Model(config, len(dataset.catalogue), len(dataset.actions))
+        warm_start(self.model, dataset, config.seed)
+        self.examples = Examples(dataset, config)
+        self._bias_I = config.popularity_weight * torch.from_numpy(log_popularity_I)
+        self._optimizer = torch.optim.Adam(
+            [
+                {"params": list(self.model.encoder.parameters()), "lr": config.learning_rate},
+                {"params": [self.model.items.weight], "lr": config.item_learning_rate},
+                {"params": [self.model.log_half_life_K], "lr": config.half_life_learning_rate},
+            ]
+        )
+
+    def run_epoch(self, epoch: int, on_batch: Callable[[], None]) -> EpochLoss:
+        """Train on the examples of one epoch, counted from 0."""
+        torch.manual_seed(self.config.seed * 100_003 + epoch)
+        rng = np.random.default_rng([self.config.seed, epoch])
+        self.model.train()
+        batches = []
+        for batch in self.examples.epoch(rng):
+            batches.append(self._step(batch))
+            on_batch()
+        return EpochLoss(*np.mean(batches, axis=0).tolist())
+
+    def state(self) -> dict[str, Tensor]:
+        """Everything that ``restore`` needs to go on, as named tensors."""
+        state = {MODEL + name: tensor for name, tensor in self.model.state_dict().items()}
+        for index, slots in self._optimizer.state_dict()["state"].items():
+            state.update({f"{OPTIMIZER}{index}.{name}": tensor for name, tensor in slots.items()})
+        return state
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Go back to a state."""
+        self.model.load_state_dict({key.removeprefix(MODEL): state[key] for key in state if key.startswith(MODEL)})
+        slots: dict[int, dict[str, Tensor]] = {}
+        for key in state:
+            if key.startswith(OPTIMIZER):
+                index, name = key.removeprefix(OPTIMIZER).split(".")
+                slots.setdefault(int(index), {})[name] = state[key]
+        self._optimizer.load_state_dict({**self._optimizer.state_dict(), "state": slots})
+
+    def _step(self, batch: TrainBatch) -> EpochLoss:
+        model, config = self.model, self.config
+        item_vectors_ID = model.item_vectors()
+        history_BLD = item_vectors_ID[batch.row_BL] * batch.mask_BL.unsqueeze(-1)
+        interests_BKD, assignment_BKL = model.encoder(history_BLD, batch.age_s_BL, batch.action_BL, batch.mask_BL)
+        share_BTK = log_share(assignment_BKL, batch.mask_BL, batch.targets.age_s_BTL, model.half_life_s())
+        scale = 1.0 / config.temperature
+        loss = mixture_loss(interests_BKD, share_BTK, batch.targets, item_vectors_ID, self._bias_I, scale)
+        information = routing_information(assignment_BKL, batch.mask_BL)
+        self._optimizer.zero_grad(set_to_none=True)
+        (loss - config.routing_weight * information).backward()
+        self._optimizer.step()
+        model.bound_half_lives()
+        return EpochLoss(loss.item(), information.item())
