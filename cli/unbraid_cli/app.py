@@ -54,6 +54,8 @@ def run() -> int:
         return 130
     except ClientError as error:
         return _fail(str(error))
+    except OSError as error:
+        return _fail(f"{error.filename or 'input/output'}: {error.strerror or error}")
     except Exception as error:
         from unbraid_core.errors import UnbraidError
 

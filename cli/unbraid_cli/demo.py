@@ -99,6 +99,8 @@ def _read(source: Path) -> Dataset:
 
 
 def _train(dataset: Dataset, source: Path, folder: Path) -> Checkpoint:
+    import torch
+
     from unbraid_cli.train import TrainingDisplay, print_half_lives
     from unbraid_training.config import TrainConfig
     from unbraid_training.data.splits import widest_last_events
@@ -107,6 +109,7 @@ def _train(dataset: Dataset, source: Path, folder: Path) -> Checkpoint:
     split = widest_last_events(dataset)
     run = folder / "run"
     _step("Training", f"train --data {source} --split {split} --out {run}")
+    torch.set_num_threads(1)
     with TrainingDisplay() as display:
         checkpoint = train(dataset, split, TrainConfig(), run, display)
     print_half_lives(checkpoint)

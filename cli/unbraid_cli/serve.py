@@ -37,8 +37,8 @@ def serve(
 ) -> None:
     """Answer gRPC calls from the active release until SIGTERM or Ctrl-C.
 
-    Every option is also an environment variable: --port is UNBRAID_PORT, --grace is UNBRAID_GRACE_S. Two settings have
-    no option: UNBRAID_MAX_CONCURRENT_CALLS (128) and UNBRAID_LOG_LEVEL (info; debug logs every call).
+    Options are also environment variables: --port is UNBRAID_PORT, --grace is UNBRAID_GRACE_S.
+    Without an option: UNBRAID_MAX_CONCURRENT_CALLS (128), UNBRAID_LOG_LEVEL (info; debug logs calls).
     """
     from unbraid_server.run import run
     from unbraid_server.settings import ServerSettings

@@ -58,7 +58,7 @@ def import_events(
 def count(state: State = STATE) -> None:
     """Print how many users and events are stored."""
     store = _existing(state)
-    console.print(f"{store.count_users():,} users, {store.count_events():,} events")
+    console.print(f"users: {store.count_users():,}, events: {store.count_events():,}")
 
 
 @app.command()

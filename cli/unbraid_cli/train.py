@@ -35,13 +35,18 @@ def train(
     dimension: Annotated[int, typer.Option(min=2, max=4096, help="Dimensions of the vectors, D.")] = 64,
     max_history: Annotated[int, typer.Option(min=1, max=10_000, help="Newest events that count, L.")] = 50,
     epochs: Annotated[int, typer.Option(min=1, help="At most; training stops when validation does not improve.")] = 30,
-    seed: Annotated[int, typer.Option(min=0, help="Of everything random: the same seed gives the same model.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 1,
+    threads: Annotated[
+        int, typer.Option(min=1, help="Of PyTorch; more pay off with larger models, on idle cores.")
+    ] = 1,
 ) -> None:
     """Train a multi-interest encoder, choosing epochs and score weights on held-out users.
 
     Training runs twice: once on a part, to find how long to train and how to weigh the terms of the score, then on all
-    events that the split leaves. RUN/metrics.jsonl has a line an epoch.
+    events that the split leaves. The same seed and threads give the same model. RUN/metrics.jsonl has a line an epoch.
     """
+    import torch
+
     from unbraid_training.config import TrainConfig
     from unbraid_training.data.sources import open_dataset
     from unbraid_training.data.splits import parse_split
@@ -54,6 +59,7 @@ def train(
     settings = TrainConfig(
         interest_count=interests, dimension=dimension, max_history=max_history, epochs=epochs, seed=seed
     )
+    torch.set_num_threads(threads)
     with TrainingDisplay() as display:
         checkpoint = run_training(dataset, rule, settings, out, display)
     print_half_lives(checkpoint)

@@ -63,7 +63,11 @@ class StateStore(Protocol):
     """Remembers what users did. A release never holds user data; this is the only place that does."""
 
     def append(self, events: Iterable[UserEvent]) -> int:
-        """Store events durably and return how many were new; storing the same event again changes nothing."""
+        """Store events durably and return how many were new; storing the same event again changes nothing.
+
+        Raises:
+            InvalidInput: an id is empty or a time is not finite.
+        """
         ...
 
     def read(self, user_id: str, limit: int) -> Sequence[Event]:

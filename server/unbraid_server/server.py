@@ -69,8 +69,9 @@ class Server:
     ) -> None:
         self._host, self._port, self._address = settings.host, settings.port, settings.address
         self._health = Health(SERVICE_NAMES)
+        self._calls = ThreadPoolExecutor(settings.threads, thread_name_prefix="call")
         self._server = grpc.server(
-            ThreadPoolExecutor(settings.threads, thread_name_prefix="call"),
+            self._calls,
             interceptors=[CallBoundary(log.bind(release_id=model.release_id))],
             options=CHANNEL_OPTIONS,
             maximum_concurrent_rpcs=settings.max_concurrent_calls,
@@ -103,9 +104,13 @@ class Server:
         return port
 
     def stop(self, grace_s: float) -> None:
-        """Refuse new calls, let those in progress finish within ``grace_s``, and return when all is quiet."""
+        """Refuse new calls, and return when those in progress are done.
+
+        After ``grace_s`` their callers are told that they are cancelled; what runs already still runs to its end.
+        """
         self._health.drain()
         self._server.stop(grace_s).wait()
+        self._calls.shutdown()
 
     def wait(self) -> None:
         """Block until the server was stopped."""

@@ -41,7 +41,7 @@ def test_import_count_and_delete(tmp_path: Path) -> None:
     again = state_command("import", str(tmp_path), "--state", state)
     assert "0 new events, 3 known before" in again.stdout
     assert "user ada: 2 events erased" in state_command("delete", "ada", "--state", state).stdout
-    assert state_command("count", "--state", state).stdout == "1 users, 1 events\n"
+    assert state_command("count", "--state", state).stdout == "users: 1, events: 1\n"
     assert b"ada" not in (tmp_path / "state.db").read_bytes()
 
 

@@ -18,7 +18,7 @@ __all__ = ["ARCHITECTURE", "MultiInterestEncoder"]
 ARCHITECTURE = "self-attentive"
 
 # Cosines are multiplied by this before the softmax over interests: sharp enough to separate, soft enough to train.
-SHARPNESS = 10.0
+SHARPNESS = 20.0
 
 # A padded event gets this logit: -inf would turn an all-padded row into NaN.
 MASKED = -1e9

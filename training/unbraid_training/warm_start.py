@@ -41,15 +41,16 @@ def factorise(dataset: Dataset, dimension: int, seed: int) -> FloatArray:
         (np.ones(len(dataset), np.float32), (dataset.user_E, dataset.row_E)),
         shape=(len(dataset.user_ids), len(dataset.catalogue)),
     )
-    als = AlternatingLeastSquares(
-        factors=dimension,
-        regularization=REGULARISATION,
-        alpha=CONFIDENCE,
-        iterations=ITERATIONS,
-        num_threads=1,
-        random_state=seed,
-    )
+    # Its own threads and those of OpenBLAS would hinder each other; it checks, and warns, when it is made.
     with threadpool_limits(1):
+        als = AlternatingLeastSquares(
+            factors=dimension,
+            regularization=REGULARISATION,
+            alpha=CONFIDENCE,
+            iterations=ITERATIONS,
+            num_threads=1,
+            random_state=seed,
+        )
         als.fit(counts_UI, show_progress=False)
     # An item without any event gets a zero vector; a small random one keeps it off every direction equally.
     noise_ID = np.random.default_rng(seed).normal(scale=1e-6, size=als.item_factors.shape)

@@ -177,7 +177,7 @@ class RecommendRequest(_message.Message):
 
     @_builtins.property
     def as_of_time(self) -> _timestamp_pb2.Timestamp:
-        """The moment that is answered for; later events are ignored. The default is now."""
+        """The moment that is answered for; where given, later events are ignored. The default is now."""
 
     @_builtins.property
     def excluded_item_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -448,7 +448,7 @@ class GetInterestsRequest(_message.Message):
 
     @_builtins.property
     def as_of_time(self) -> _timestamp_pb2.Timestamp:
-        """The moment that is answered for; later events are ignored. The default is now."""
+        """The moment that is answered for; where given, later events are ignored. The default is now."""
 
     def __init__(
         self,
