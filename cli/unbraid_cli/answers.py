@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from unbraid_cli.console import facts_table
 from unbraid_client import (
     Basis,
     Evidence,
@@ -22,9 +23,10 @@ from unbraid_client import (
     ServerStatus,
 )
 
-__all__ = ["print_interests", "print_recommendations", "print_status", "to_json"]
+__all__ = ["print_interests", "print_recent_events", "print_recommendations", "print_status", "to_json"]
 
-BAR_WIDTH = 16
+BAR_WIDTH = 12
+DEAD_BELOW_SHARE = 0.01
 HOUR_S, DAY_S, YEAR_S = 3600.0, 86_400.0, 365.25 * 86_400.0
 INTEREST_COLOURS = ("cyan", "magenta", "yellow", "green", "blue", "red")
 
@@ -36,8 +38,10 @@ def print_recommendations(result: RecommendResult, console: Console) -> None:
     else:
         console.print(_interest_table(result.interests))
         console.print()
-    console.print(_recommendation_table(result.recommendations))
+    terms = _terms_shown(result.recommendations)
+    console.print(_recommendation_table(result.recommendations, terms))
     console.print()
+    console.print(f"score = {' + '.join(terms)}; # is the interest behind it", style="dim")
     _print_footer(console, result, f"basis {result.basis}")
 
 
@@ -46,7 +50,7 @@ def print_interests(result: InterestsResult, console: Console) -> None:
     if not result.interests:
         console.print("The history has no item that the release knows, so it has no interests.", style="yellow")
     for interest in _strongest_first(result.interests):
-        colour = _colour(interest.index)
+        colour = _style(interest)
         console.print(
             Text(f"interest {interest.index}  ", style=f"bold {colour}")
             + Text(f"{_bar(interest.share)} {interest.share:4.0%}  ", style=colour)
@@ -57,6 +61,23 @@ def print_interests(result: InterestsResult, console: Console) -> None:
     _print_footer(console, result, f"space {result.space_id}")
 
 
+def print_recent_events(result: InterestsResult, count: int, console: Console) -> None:
+    """The items of the newest events, newest first, each with the interest that it belongs to most."""
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("latest items")
+    table.add_column("time (UTC)", no_wrap=True, style="dim")
+    table.add_column("#", justify="right")
+    table.add_column("belongs", justify="right", no_wrap=True)
+    for event, interest in _newest_first(result.interests)[:count]:
+        table.add_row(
+            Text(_name(event)),
+            Text(_minute(event.time)),
+            Text(str(interest.index), style=_style(interest)),
+            Text(f"{event.assignment:.0%}"),
+        )
+    console.print(table)
+
+
 def print_status(status: ServerStatus, console: Console) -> None:
     """What the server is made of, one fact a line."""
     release, device = status.release, status.device
@@ -64,7 +85,7 @@ def print_status(status: ServerStatus, console: Console) -> None:
         "release": release.release_id,
         "space": release.space_id,
         "built": _minute(release.created_time),
-        "catalogue": f"{release.item_count} items",
+        "catalogue": f"{release.item_count:,} items",
         "encoder": f"{release.interest_count} interests x {release.dimension} dimensions, "
         f"last {release.max_history} events",
         "index": f"{release.index_family}, recall@{release.index_recall_at} {release.index_recall:.4f}",
@@ -75,10 +96,7 @@ def print_status(status: ServerStatus, console: Console) -> None:
         "ready since": _minute(status.start_time),
         "versions": ", ".join(f"{name} {version}" for name, version in status.versions.items()),
     }
-    table = Table.grid(padding=(0, 2))
-    for name, value in facts.items():
-        table.add_row(Text(name, style="dim"), Text(value))
-    console.print(table)
+    console.print(facts_table(facts))
 
 
 def to_json(result: RecommendResult | InterestsResult | ServerStatus) -> str:
@@ -101,22 +119,25 @@ def _interest_table(interests: Sequence[Interest]) -> Table:
     table.add_column("half-life", justify="right", no_wrap=True)
     table.add_column("what speaks for it")
     for interest in _strongest_first(interests):
-        titles = ", ".join(evidence.title or evidence.item_id for evidence in interest.evidence)
+        titles = " · ".join(_name(event) for event in interest.evidence)
         table.add_row(
             Text(str(interest.index)),
             Text(f"{_bar(interest.share)} {interest.share:4.0%}"),
             Text(f"{interest.mass:.2f}"),
             Text(_in_words(interest.half_life)),
             Text(titles),
-            style=_colour(interest.index),
+            style=_style(interest),
         )
     return table
 
 
-def _recommendation_table(recommendations: Sequence[Recommendation]) -> Table:
-    terms = ["affinity", "interest", "popular"]
-    if any(item.terms.frequency for item in recommendations):
-        terms.append("own use")
+def _terms_shown(recommendations: Sequence[Recommendation]) -> list[str]:
+    """Names of the score terms; the last one is left out where it is 0 throughout."""
+    names = ["affinity", "interest", "popular", "own use"]
+    return names if any(item.terms.frequency for item in recommendations) else names[:-1]
+
+
+def _recommendation_table(recommendations: Sequence[Recommendation], terms: Sequence[str]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("", justify="right")
     table.add_column("item", overflow="fold")
@@ -135,8 +156,12 @@ def _recommendation_table(recommendations: Sequence[Recommendation]) -> Table:
     return table
 
 
+def _name(item: Evidence | Recommendation) -> str:
+    return item.title or item.item_id
+
+
 def _title(item: Recommendation) -> Text:
-    title = Text(item.title or item.item_id)
+    title = Text(_name(item))
     if item.categories:
         title.append(f"  {', '.join(item.categories)}", style="dim")
     return title
@@ -150,7 +175,7 @@ def _evidence_table(evidence: Sequence[Evidence]) -> Table:
     table.add_column("weight", justify="right", no_wrap=True)
     for event in evidence:
         table.add_row(
-            Text(event.title or event.item_id),
+            Text(_name(event)),
             Text(_minute(event.time)),
             Text(f"{event.assignment:.0%}"),
             Text(f"{event.weight:.0%}"),
@@ -172,6 +197,22 @@ def _strongest_first(interests: Sequence[Interest]) -> list[Interest]:
 def _bar(share: float) -> str:
     filled = round(share * BAR_WIDTH)
     return "█" * filled + "░" * (BAR_WIDTH - filled)
+
+
+def _newest_first(interests: Sequence[Interest]) -> list[tuple[Evidence, Interest]]:
+    """Every item of the history once, with the interest that has the largest part of its newest event."""
+    owner: dict[str, tuple[Evidence, Interest]] = {}
+    for interest in interests:
+        for event in interest.evidence:
+            known = owner.get(event.item_id)
+            if known is None or known[0].assignment < event.assignment:
+                owner[event.item_id] = event, interest
+    return sorted(owner.values(), key=lambda pair: pair[0].time, reverse=True)
+
+
+def _style(interest: Interest) -> str:
+    """Its colour, or dim where it is as good as dead."""
+    return "dim" if interest.share < DEAD_BELOW_SHARE else _colour(interest.index)
 
 
 def _colour(interest_index: int | None) -> str:

@@ -22,8 +22,11 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
+    rich_markup_mode="markdown",
 )
+
+# What typer returns when Ctrl-C ends a command, and what shells expect.
+INTERRUPTED = 130
 
 FIRST, MODEL, SERVING = "Start here", "From data to release", "Serving"
 
@@ -50,8 +53,7 @@ def run() -> int:
         message = error.format_message()
         return _fail(message) if message else error.exit_code
     except (typer.Abort, KeyboardInterrupt):
-        error_console.print("interrupted")
-        return 130
+        code = INTERRUPTED
     except ClientError as error:
         return _fail(str(error))
     except OSError as error:
@@ -62,6 +64,8 @@ def run() -> int:
         if not isinstance(error, UnbraidError):
             raise
         return _fail(error.message)
+    if code == INTERRUPTED:
+        error_console.print("interrupted")
     return code if isinstance(code, int) else 0
 
 

@@ -7,11 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
+from rich.table import Table
+
+from unbraid_cli.console import console
 
 if TYPE_CHECKING:
     from unbraid_training.data.dataset import Dataset
+    from unbraid_training.data.report import ReadReport
 
-__all__ = ["app"]
+__all__ = ["app", "print_data"]
 
 app = typer.Typer(help="Look at events and items before training on them.", no_args_is_help=True)
 
@@ -31,14 +36,14 @@ def check(
     ],
 ) -> None:
     """Read a data folder and report, for every reason, the rows that are left out."""
-    from rich.markup import escape
-    from rich.table import Table
-
-    from unbraid_cli.console import console
     from unbraid_training.data.sources import open_dataset
 
-    dataset, report = open_dataset(source)
-    table = Table("file", "rows", "what", "first in", show_edge=False)
+    print_data(*open_dataset(source))
+
+
+def print_data(dataset: Dataset, report: ReadReport) -> None:
+    """What was read, what of it was left out and why, and what there is now."""
+    table = Table("file", "rows", "what", "first in", box=None, pad_edge=False, header_style="dim")
     table.columns[1].justify = "right"
     for file, what, count, place in report.rows():
         table.add_row(escape(file), count, escape(what), escape(place))

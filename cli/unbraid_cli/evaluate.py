@@ -27,14 +27,14 @@ SYSTEM, POPULARITY, DECAYED = "unbraid", "popularity", "decayed popularity"
 def evaluate(
     data: Annotated[Path, typer.Option("--data", help="The folder of events and items that the model learnt from.")],
     release_id: Annotated[
-        str | None, typer.Argument(metavar="[RELEASE_ID]", help="Which release; the active one by default.")
+        str | None, typer.Argument(metavar="RELEASE_ID", help="Which release; the active one by default.")
     ] = None,
     releases: Releases = RELEASES,
     split: Annotated[
         str | None,
         typer.Option(
-            help="What is held out: last-10, before-2011-11-01 or before-2011-11-01-until-2011-12-10. By default the "
-            "split of the training; another one only if the release cannot have seen its events."
+            help="What is held out: last-10 (of each user), before-DATE, before-DATE-until-DATE (DATE as 2011-11-01). "
+            "By default the split of the training; another one only if the release cannot have seen its events."
         ),
     ] = None,
     task: Annotated[
@@ -93,7 +93,7 @@ def _recommend(model: Model, cases: Cases) -> Answers:
     from unbraid_training.evaluation.system import rank_with_pipeline
 
     with progress() as shown:
-        bar = shown.add_task("recommend", total=len(cases), note="users")
+        bar = shown.add_task("asking for every user", total=len(cases))
         return Answers(SYSTEM, rank_with_pipeline(model.pipeline, cases, lambda count: shown.advance(bar, count)))
 
 
@@ -115,7 +115,6 @@ def _print(report: EvaluationReport) -> None:
         f"release {setting.release_id}, split {setting.split}, task {setting.task}: {setting.user_count:,} users, "
         f"{setting.target_count:,} targets among {setting.item_count:,} items",
         markup=False,
-        soft_wrap=True,
     )
     if setting.outside_count:
         console.print(f"{setting.outside_count:,} held-out items are outside the catalogue and do not count")

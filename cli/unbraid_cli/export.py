@@ -13,8 +13,9 @@ from unbraid_cli.console import console, error_console
 
 if TYPE_CHECKING:
     from unbraid_exporter.parity import ParityReport
+    from unbraid_training.checkpoint import Checkpoint
 
-__all__ = ["export"]
+__all__ = ["export", "export_and_compare"]
 
 
 def export(
@@ -24,15 +25,21 @@ def export(
     ] = None,
 ) -> None:
     """Export a trained encoder to ONNX with all that belongs to it, if it answers as PyTorch does."""
-    from unbraid_exporter.export import PARITY_REPORT, export_checkpoint
-    from unbraid_exporter.parity import ParityReport
     from unbraid_training.checkpoint import load_checkpoint
 
-    with error_console.status("exporting to ONNX"):
-        folder = export_checkpoint(load_checkpoint(run_dir), out or run_dir / "export", datetime.now(UTC))
-    report = ParityReport.model_validate_json((folder / PARITY_REPORT).read_bytes())
-    console.print(_table(report))
+    folder = out or run_dir / "export"
+    export_and_compare(load_checkpoint(run_dir), folder)
     console.print(f"next: unbraid index build {folder}", markup=False, soft_wrap=True)
+
+
+def export_and_compare(checkpoint: Checkpoint, folder: Path) -> None:
+    """Make an export, and print how far its answers are from those of PyTorch."""
+    from unbraid_exporter.export import PARITY_REPORT, export_checkpoint
+    from unbraid_exporter.parity import ParityReport
+
+    with error_console.status("exporting to ONNX"):
+        export_checkpoint(checkpoint, folder, datetime.now(UTC))
+    console.print(_table(ParityReport.model_validate_json((folder / PARITY_REPORT).read_bytes())))
 
 
 def _table(report: ParityReport) -> Table:

@@ -9,17 +9,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
-from unbraid_cli.console import console, progress
+from unbraid_cli.console import console, facts_table, progress
 from unbraid_cli.options import RELEASES, Releases
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from unbraid_core.release import ReleaseStore
     from unbraid_index.progress import OnProgress
     from unbraid_index.release_build import IndexedRelease
 
-__all__ = ["app"]
+__all__ = ["app", "build_and_measure"]
+
+DEFAULT_RECALL = 0.99
 
 app = typer.Typer(help="Build the index of a release.", no_args_is_help=True)
 
@@ -31,9 +34,9 @@ Activate = Annotated[bool, typer.Option("--activate", help="Make it the active r
 
 @app.command()
 def build(
-    export_dir: Annotated[Path, typer.Argument(help="The folder that unbraid export wrote.")],
+    export_dir: Annotated[Path, typer.Argument(metavar="EXPORT_DIR", help="The folder that unbraid export wrote.")],
     releases: Releases = RELEASES,
-    recall: Recall = 0.99,
+    recall: Recall = DEFAULT_RECALL,
     activate: Activate = False,
 ) -> None:
     """Build the index over an export and publish both as a release.
@@ -42,12 +45,19 @@ def build(
     than one core.
     """
     from unbraid_core.release import ReleaseStore
-    from unbraid_index.release_build import build_release
 
     store = ReleaseStore(releases)
+    _finish(store, build_and_measure(export_dir, store, recall), activate)
+
+
+def build_and_measure(export_dir: Path, store: ReleaseStore, recall: float = DEFAULT_RECALL) -> str:
+    """Make a release of an export, print what its index is like, and return the release_id."""
+    from unbraid_index.release_build import build_release
+
     with _watched() as on_progress:
         indexed = build_release(export_dir, store, datetime.now(UTC), recall, on_progress)
-    _finish(store, indexed, activate)
+    console.print(_summary(indexed))
+    return indexed.manifest.release_id
 
 
 @app.command()
@@ -58,7 +68,7 @@ def rebuild(
         Path | None,
         typer.Option("--queries", help="A .npy file of held-out interests, float32 [Q, D], to measure the recall on."),
     ] = None,
-    recall: Recall = 0.99,
+    recall: Recall = DEFAULT_RECALL,
     activate: Activate = False,
 ) -> None:
     """Build the index of a release anew and publish the result as its child.
@@ -71,7 +81,8 @@ def rebuild(
     store = ReleaseStore(releases)
     with _watched() as on_progress:
         indexed = rebuild_release(store, release, queries, datetime.now(UTC), recall, on_progress)
-    _finish(store, indexed, activate)
+    console.print(_summary(indexed))
+    _finish(store, indexed.manifest.release_id, activate)
 
 
 @contextmanager
@@ -82,16 +93,14 @@ def _watched() -> Iterator[OnProgress]:
 
         def on_progress(step: str, done: int, total: int) -> None:
             if step not in tasks:
-                tasks[step] = shown.add_task(step, note="")
+                tasks[step] = shown.add_task(step)
             shown.update(tasks[step], completed=done, total=total)
 
         yield on_progress
 
 
-def _finish(store: ReleaseStore, indexed: IndexedRelease, activate: bool) -> None:
-    """Print what was built and the command to go on with."""
-    release_id = indexed.manifest.release_id
-    console.print(_summary(indexed))
+def _finish(store: ReleaseStore, release_id: str, activate: bool) -> None:
+    """Activate the release if that was asked for, and print the command to go on with."""
     if activate:
         from unbraid_cli.trial import try_release
 
@@ -103,12 +112,14 @@ def _finish(store: ReleaseStore, indexed: IndexedRelease, activate: bool) -> Non
 def _summary(indexed: IndexedRelease) -> Table:
     report = indexed.report
     params = "".join(f", {name} {value}" for name, value in report.spec.search_params.items())
-    table = Table(show_header=False, box=None)
-    table.add_row("release", indexed.manifest.release_id)
-    table.add_row("parent", indexed.manifest.parent or "none")
-    table.add_row("index", f"{report.spec.family}{params}, {report.item_count} items")
-    table.add_row("why", report.reason)
-    table.add_row(f"recall@{report.spec.recall_at}", f"{report.spec.recall:.4f} on {report.spec.query_source}")
-    table.add_row("p50", f"{report.p50_ms:.3f} ms for {report.queries_per_call} interests")
-    table.add_row("size", f"{report.file_size_bytes / 1e6:.1f} MB")
-    return table
+    return facts_table(
+        {
+            "release": indexed.manifest.release_id,
+            "parent": indexed.manifest.parent or "none",
+            "index": f"{report.spec.family}{params}, {report.item_count:,} items",
+            "why": report.reason,
+            f"recall@{report.spec.recall_at}": f"{report.spec.recall:.4f} on {report.spec.query_source}",
+            "search": f"{report.p50_ms:.3f} ms for {report.queries_per_call} interests (median)",
+            "size": f"{report.file_size_bytes / 1e6:.1f} MB",
+        }
+    )

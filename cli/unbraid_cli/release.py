@@ -25,7 +25,7 @@ app = typer.Typer(help="List, check and activate releases.", no_args_is_help=Tru
 
 ReleaseId = Annotated[str, typer.Argument(metavar="ID", help="Which release.")]
 ReleaseIdOrActive = Annotated[
-    str | None, typer.Argument(metavar="[ID]", help="Which release; the active one by default.", show_default=False)
+    str | None, typer.Argument(metavar="ID", help="Which release; the active one by default.", show_default=False)
 ]
 
 
@@ -101,7 +101,7 @@ def _plain(summary: ReleaseSummary) -> dict[str, object]:
 
 
 def _table(summaries: Sequence[ReleaseSummary]) -> Table:
-    table = Table(box=None)
+    table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("active")
     table.add_column("release", no_wrap=True)
     table.add_column("created (UTC)", no_wrap=True)

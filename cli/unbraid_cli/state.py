@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from unbraid_training.data.dataset import Dataset
     from unbraid_training.data.report import ReadReport
 
-__all__ = ["app"]
+__all__ = ["app", "store_events"]
 
 app = typer.Typer(help="Fill, count and erase the histories of users.", no_args_is_help=True)
 
@@ -31,21 +31,26 @@ def import_events(
     state: State = STATE,
 ) -> None:
     """Store the events of a data folder or file; what is stored already changes nothing, so it can be run again."""
+    dataset, report = _read(source)
+    for line in report.lines():
+        console.print(line, markup=False, soft_wrap=True)
+    store_events(dataset, state)
+
+
+def store_events(dataset: Dataset, state: Path) -> None:
+    """Store the events of a data set, and print how many of them are new."""
     from unbraid_server.sqlite_state import SqliteStateStore
     from unbraid_training.data.events import iter_user_events
 
-    dataset, report = _read(source)
     store = SqliteStateStore(state)
     events = iter_user_events(dataset)
     new_count = 0
     with progress() as display:
-        task = display.add_task("storing events", total=len(dataset), note="")
+        task = display.add_task("storing events", total=len(dataset))
         while step := list(islice(events, EVENTS_PER_STEP)):
             new_count += store.append(step)
             display.advance(task, len(step))
     store.close()
-    for line in report.lines():
-        console.print(line, markup=False, soft_wrap=True)
     console.print(
         f"{state}: {new_count:,} new events, {len(dataset) - new_count:,} known before, "
         f"of {len(dataset.user_ids):,} users",

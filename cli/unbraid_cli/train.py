@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
-from unbraid_cli.console import console, progress
+from unbraid_cli.console import console, facts_table, progress
 
 if TYPE_CHECKING:
     from unbraid_training.checkpoint import Checkpoint
@@ -27,8 +26,8 @@ def train(
     split: Annotated[
         str,
         typer.Option(
-            help="What to train on: all, or what a hold-out leaves: last-10 (of each user), before-2011-11-01, "
-            "before-2011-11-01-until-2011-12-10."
+            help="What to train on: all, or what a hold-out leaves: last-10 (of each user), before-DATE, "
+            "before-DATE-until-DATE (DATE as 2011-11-01)."
         ),
     ] = "all",
     interests: Annotated[int, typer.Option(min=1, max=64, help="Interests of a user, K.")] = 4,
@@ -69,16 +68,15 @@ def train(
 def print_half_lives(checkpoint: Checkpoint) -> None:
     """What was learned, in a few numbers."""
     validation, scoring = checkpoint.training.validation, checkpoint.scoring
-    table = Table(show_header=False, box=None)
     days = ", ".join(f"{half_life_s / DAY_S:.3g}" for half_life_s in checkpoint.half_life_s_K)
-    table.add_row("events", f"{checkpoint.training.event_count:,} of {checkpoint.training.user_count:,} users")
-    table.add_row("validation", f"recall@50 {validation['recall@50']:.4f}, ndcg@50 {validation['ndcg@50']:.4f}")
-    table.add_row("half-lives", f"{days} days")
-    weights = f"interest {scoring.beta:g}, popularity {scoring.gamma:g}, own frequency {scoring.delta:g}"
-    table.add_row(
-        "score weights", f"{weights}; popularity halves every {scoring.popularity_half_life_s / DAY_S:g} days"
-    )
-    console.print(table)
+    facts = {
+        "events": f"{checkpoint.training.event_count:,} of {checkpoint.training.user_count:,} users",
+        "validation": f"recall@50 {validation['recall@50']:.4f}, ndcg@50 {validation['ndcg@50']:.4f}",
+        "half-lives": f"{days} days",
+        "score weights": f"interest {scoring.beta:g}, popularity {scoring.gamma:g}, own frequency {scoring.delta:g}",
+        "popularity": f"halves every {scoring.popularity_half_life_s / DAY_S:g} days",
+    }
+    console.print(facts_table(facts))
 
 
 class TrainingDisplay:
@@ -86,21 +84,25 @@ class TrainingDisplay:
 
     def __init__(self) -> None:
         self._progress = progress()
-        self._task = self._progress.add_task("", visible=False, note="")
+        self._title = ""
+        self._task = self._progress.add_task("", visible=False)
 
     def __enter__(self) -> TrainingDisplay:
-        self._progress.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._progress.stop()
+        if self._progress.live.is_started:
+            self._progress.stop()
 
     def begin(self, title: str, step_count: int, done_count: int) -> None:
         """A stretch of work begins; the one before is over, wherever its bar stood."""
+        # Not earlier: what is refused before any work leaves one line on stderr, and no empty display above it.
+        self._progress.start()
         self._finish()
-        self._task = self._progress.add_task(title, total=step_count, completed=done_count, note="")
+        self._title = title
+        self._task = self._progress.add_task(title, total=step_count, completed=done_count)
 
     def advance(self) -> None:
         """One step is done."""
@@ -110,7 +112,7 @@ class TrainingDisplay:
         """Print a line for the epoch."""
         recall = report.validation.get("recall@50")
         found = f"validation recall@50 {recall:.4f}" if recall is not None else ""
-        line = f"  epoch {report.epoch:>2}  loss {report.loss:.4f}  {found}"
+        line = f"{self._title}  epoch {report.epoch:>2}  loss {report.loss:.4f}  {found}"
         self._progress.console.print(escape(line.rstrip()), style="dim")
 
     def _finish(self) -> None:

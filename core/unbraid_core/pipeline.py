@@ -2,7 +2,7 @@
 
     block -> encode -> retrieve -> supplement -> score -> select
 
-A stage works on a batch of drafts, one per query, and counts whatever it takes out of a draft under its own name.
+A stage works on a batch of drafts, one per query, and counts what it takes out of a draft, by reason.
 The pipeline has no clock, no I/O and no state: the encoder, the searcher and ``now`` are handed in.
 """
 
@@ -94,6 +94,11 @@ class _Draft:
     terms: ScoreTerms = _NO_TERMS
     removed: dict[str, int] = field(default_factory=dict)
 
+    @property
+    def blocked_count(self) -> int:
+        """How many of the best rows of any list may have to be passed over."""
+        return int(np.count_nonzero(self.blocked_I))
+
     def add(self, row_C: IntArray, source: Source) -> None:
         """Append candidates that are not blocked; known ones only gain the source."""
         allowed_C = row_C[~self.blocked_I[row_C]]
@@ -150,19 +155,23 @@ def _retrieve(pipeline: Pipeline, drafts: Sequence[_Draft]) -> None:
     if not asking:
         return
     quotas_BK = [quotas(interests.log_share_K, pipeline.scoring) for _, interests in asking]
-    depth = max(
-        int(quota_K.max()) + len(draft.query.history) + len(draft.query.excluded_row_X)
+    depth_B = [
+        min(int(quota_K.max()) + draft.blocked_count, pipeline.searcher.size)
         for (draft, _), quota_K in zip(asking, quotas_BK, strict=True)
-    )
+    ]
     vectors_QD = np.concatenate([interests.vectors_KD for _, interests in asking])
-    hits = pipeline.searcher.search(vectors_QD, min(depth, pipeline.searcher.size))
+    hits = pipeline.searcher.search(vectors_QD, max(depth_B))
     found_BKC = hits.row_QC.reshape(len(asking), -1, hits.row_QC.shape[1])
-    for (draft, _), quota_K, row_KC in zip(asking, quotas_BK, found_BKC, strict=True):
-        allowed_KC = (row_KC >= 0) & ~draft.blocked_I[row_KC]
+    for (draft, _), quota_K, depth, deepest_KC in zip(asking, quotas_BK, depth_B, found_BKC, strict=True):
+        row_KC = deepest_KC[:, :depth]
+        found_KC = row_KC >= 0
+        allowed_KC = found_KC & ~draft.blocked_I[row_KC]
         kept_KC = allowed_KC & (np.cumsum(allowed_KC, axis=1) <= quota_K[:, None])
-        draft.removed["blocked"] = int((row_KC >= 0).sum() - allowed_KC.sum())
+        row_C = np.unique(row_KC[kept_KC])
+        draft.removed["blocked"] = int(found_KC.sum() - allowed_KC.sum())
         draft.removed["over_quota"] = int(allowed_KC.sum() - kept_KC.sum())
-        draft.add(np.unique(row_KC[kept_KC]), Source.INTERESTS)
+        draft.removed["found_again"] = int(kept_KC.sum()) - len(row_C)
+        draft.add(row_C, Source.INTERESTS)
 
 
 def _supplement(pipeline: Pipeline, drafts: Sequence[_Draft]) -> None:
@@ -173,8 +182,7 @@ def _supplement(pipeline: Pipeline, drafts: Sequence[_Draft]) -> None:
             draft.add(np.unique(query.history.row_N), Source.OWN_ITEMS)
         missing = query.limit - len(draft.row_C)
         if missing > 0:
-            reach = query.limit + len(query.history) + len(query.excluded_row_X)
-            popular_C = pipeline.popular_row_I[:reach]
+            popular_C = pipeline.popular_row_I[: query.limit + draft.blocked_count]
             fresh_C = popular_C[~draft.blocked_I[popular_C] & ~np.isin(popular_C, draft.row_C)]
             draft.add(fresh_C[:missing], Source.POPULAR)
 

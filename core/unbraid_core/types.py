@@ -189,8 +189,9 @@ class ScoreTerms:
 class Ranking:
     """The answer to one query, best first.
 
-    ``interest_R`` is the index of the interest that speaks for each item, -1 where none does. ``removed`` says, by
-    stage, how many candidates that stage took out.
+    ``interest_R`` is the index of the interest that speaks for each item, -1 where none does. ``removed`` counts what
+    was taken out, by reason: hits of the index that were ``blocked``, ``over_quota`` or ``found_again``, and candidates
+    ``beyond_limit``.
     """
 
     row_R: IntArray

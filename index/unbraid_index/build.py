@@ -67,7 +67,7 @@ class _Build:
         """The cheapest first; Flat is exact, and so the last resort."""
         item_count = len(self.item_vectors_ID)
         if item_count <= FLAT_LIMIT:
-            reason = f"{item_count} items are at most {FLAT_LIMIT}: exhaustive search is fast enough"
+            reason = f"{item_count:,} items are at most {FLAT_LIMIT:,}: exhaustive search is fast enough"
             yield _Candidate("flat", flat_index(self.item_vectors_ID, self.on_progress), {}, reason)
             return
         index = ivf_index(self.item_vectors_ID, self.settings.seed, self.on_progress)

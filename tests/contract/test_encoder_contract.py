@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from unbraid_core.ports import Encoder
 from unbraid_core.release import open_release
@@ -16,6 +17,8 @@ from unbraid_core.release.layout import USER_ENCODER
 from unbraid_core.types import HistoryBatch
 from unbraid_server.device import Device
 from unbraid_server.encoder import OnnxEncoder
+from unbraid_training.encoder import MultiInterestEncoder
+from unbraid_training.torch_encoder import TorchEncoder
 
 TOLERANCE = 1e-5
 
@@ -38,7 +41,17 @@ def onnx_encoder(release_v1: Path) -> Subject:
     return Subject(encoder, spec.interest_count, spec.dimension, len(spec.actions))
 
 
-ENCODERS: dict[str, Callable[[Path], Subject]] = {"onnx": onnx_encoder}
+def torch_encoder(_: Path) -> Subject:
+    """An encoder under PyTorch, away from its starting point, so that no part of it is without effect."""
+    torch.manual_seed(1)
+    encoder = MultiInterestEncoder(dimension=8, interest_count=3, action_count=4, dropout=0.5)
+    with torch.no_grad():
+        for parameter in encoder.parameters():
+            parameter.add_(0.3 * torch.randn(parameter.shape))
+    return Subject(TorchEncoder(encoder), interest_count=3, dimension=8, action_count=4)
+
+
+ENCODERS: dict[str, Callable[[Path], Subject]] = {"onnx": onnx_encoder, "torch": torch_encoder}
 
 
 @pytest.fixture(scope="module", params=ENCODERS)

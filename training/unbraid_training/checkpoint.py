@@ -27,6 +27,7 @@ CONFIG_FILE = "config.json"
 MODEL_FILE = "model.safetensors"
 STATISTICS_FILE = "statistics.safetensors"
 CATALOGUE_FILE = "items.arrow"
+FILES = (MODEL_FILE, STATISTICS_FILE, CATALOGUE_FILE)
 SPACE_ID_LENGTH = 16
 
 
@@ -104,8 +105,7 @@ def save_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
     statistics = {"log_popularity_I": checkpoint.log_popularity_I, "queries_QD": checkpoint.queries_QD}
     save_arrays(statistics, folder / STATISTICS_FILE)
     checkpoint.catalogue.write(folder / CATALOGUE_FILE)
-    names = (MODEL_FILE, STATISTICS_FILE, CATALOGUE_FILE)
-    for name in names:
+    for name in FILES:
         sync(folder / name)
     config = CheckpointConfig(
         format_version=1,
@@ -113,7 +113,7 @@ def save_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
         actions=checkpoint.actions,
         scoring=checkpoint.scoring,
         training=checkpoint.training,
-        files={name: entry(folder / name) for name in names},
+        files={name: entry(folder / name) for name in FILES},
     )
     replace_text(folder / CONFIG_FILE, config.model_dump_json(indent=2) + "\n")
 
@@ -133,13 +133,20 @@ def load_checkpoint(folder: Path) -> Checkpoint:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise IntegrityError(f"{path}: {where}: {first['msg']}; train again") from None
-    for name, expected in config.files.items():
-        if not (folder / name).is_file() or entry(folder / name) != expected:
-            raise IntegrityError(f"{folder / name}: missing or not as {CONFIG_FILE} lists it; train again")
+        raise IntegrityError(f"{path}: {where}: {first['msg']}; remove {folder} and train again") from None
+    for name in FILES:
+        if not (folder / name).is_file() or entry(folder / name) != config.files.get(name):
+            raise IntegrityError(
+                f"{folder / name}: missing or not as {CONFIG_FILE} lists it; remove {folder} and train again"
+            )
     catalogue = Catalogue.open(folder / CATALOGUE_FILE)
     model = Model(config.settings, len(catalogue), len(config.actions))
-    model.load_state_dict(load_file(folder / MODEL_FILE))
+    try:
+        model.load_state_dict(load_file(folder / MODEL_FILE))
+    except RuntimeError:
+        raise IntegrityError(
+            f"{folder / MODEL_FILE}: was made by another version of unbraid; remove {folder} and train again"
+        ) from None
     statistics = load_arrays(folder / STATISTICS_FILE)
     return Checkpoint(
         settings=config.settings,

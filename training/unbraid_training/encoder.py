@@ -45,7 +45,8 @@ class MultiInterestEncoder(nn.Module):
         self.action = nn.Embedding(action_count, dimension)
         self.direction_KD = nn.Parameter(torch.randn(interest_count, dimension))
         self.hidden = nn.Linear(dimension, hidden)
-        self.saliency = nn.Linear(hidden + len(AGE_SCALE_S), 1)
+        # No bias: it would lift all events of a history alike, and both softmaxes over events ignore that.
+        self.saliency = nn.Linear(hidden + len(AGE_SCALE_S), 1, bias=False)
         self.value = nn.Linear(dimension, dimension, bias=False)
         self.context = nn.Linear(dimension, dimension, bias=False)
         self.dropout = nn.Dropout(dropout)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -30,6 +30,11 @@ from unbraid_training.config import TrainConfig
 from unbraid_training.observer import EpochReport
 
 __all__ = ["RunFolder", "RunIdentity", "Selection", "Snapshot"]
+
+RUN_FILE, LOCK_FILE, PROGRESS = "run.json", ".lock", "progress"
+
+# What a process can leave behind that was killed before the folder was marked.
+FIRST_FILES = {LOCK_FILE, f".{RUN_FILE}.new"}
 
 
 class RunIdentity(BaseModel):
@@ -79,22 +84,35 @@ class RunFolder:
 
     def __init__(self, path: Path, identity: RunIdentity) -> None:
         self.path = path
-        self._progress = path / "progress"
-        marker = path / "run.json"
-        if marker.is_file():
-            earlier = RunIdentity.model_validate_json(marker.read_bytes())
-            if earlier != identity:
-                raise Conflict(
-                    f"{path} holds another run: {earlier.difference(identity)}; name another folder, or remove this one"
-                )
-        elif path.exists() and any(path.iterdir()):
+        self._progress = path / PROGRESS
+        marker = path / RUN_FILE
+        if not marker.is_file() and path.exists() and not {entry.name for entry in path.iterdir()} <= FIRST_FILES:
             raise Conflict(f"{path} is not empty and holds no training run; name another folder with --out")
-        self._progress.mkdir(parents=True, exist_ok=True)
-        lock = FileLock.take(path / ".lock")
+        path.mkdir(parents=True, exist_ok=True)
+        lock = FileLock.take(path / LOCK_FILE)
         if lock is None:
             raise Conflict(f"{path}: another process trains there; wait for it, or name another folder with --out")
         self._lock = lock
-        replace_text(marker, identity.model_dump_json(indent=2) + "\n")
+        try:
+            self._claim(marker, identity)
+        except BaseException:
+            lock.close()
+            raise
+
+    def _claim(self, marker: Path, identity: RunIdentity) -> None:
+        """Mark an empty folder as that of this run; in any other it has to be."""
+        if not marker.is_file():
+            replace_text(marker, identity.model_dump_json(indent=2) + "\n")
+            return
+        try:
+            earlier = RunIdentity.model_validate_json(marker.read_bytes())
+        except ValidationError:
+            problem = "was made by another version of unbraid"
+        else:
+            if earlier == identity:
+                return
+            problem = f"holds another run: {earlier.difference(identity)}"
+        raise Conflict(f"{self.path} {problem}; name another folder, or remove this one")
 
     @property
     def finished(self) -> bool:
@@ -112,6 +130,7 @@ class RunFolder:
 
     def save(self, name: str, snapshot: Snapshot) -> None:
         """Replace the snapshot of that name."""
+        self._progress.mkdir(exist_ok=True)
         path = self._progress / f"{name}.safetensors"
         fresh = path.with_suffix(".new")
         reports = json.dumps([report.model_dump() for report in snapshot.reports])
@@ -134,7 +153,8 @@ class RunFolder:
 
     def clean(self) -> None:
         """Drop what only an unfinished run needs."""
-        shutil.rmtree(self._progress)
+        if self._progress.is_dir():
+            shutil.rmtree(self._progress)
 
     def __enter__(self) -> RunFolder:
         return self

@@ -49,7 +49,7 @@ def train(dataset: Dataset, split: Split, config: TrainConfig, folder: Path, obs
             selection = _select(data, split, config, run, observer)
             trainer = _refit(data, config, selection, run, observer)
             save_checkpoint(_checkpoint(trainer, data, config, selection, identity), folder)
-            run.clean()
+        run.clean()
     return load_checkpoint(folder)
 
 
@@ -69,10 +69,10 @@ def _select(data: Dataset, split: Split, config: TrainConfig, run: RunFolder, ob
         metrics = validation.score(trainer.model, first_scoring(config))
         reports.append(_report("select", len(reports), loss, trainer, metrics))
         observer.epoch(reports[-1])
+        run.log(reports)
         if _best_epoch(reports) == len(reports):
             run.save("best", Snapshot(trainer.state(), reports))
         run.save("select", Snapshot(trainer.state(), reports))
-        run.log(reports)
     _resume(trainer, run.load("best"))
     observer.begin("fitting the score", FIT_STEP_COUNT, 0)
     scoring = validation.fit_scoring(trainer.model, observer.advance)
@@ -95,14 +95,18 @@ def _refit(
         loss = trainer.run_epoch(len(reports), observer.advance)
         reports.append(_report("refit", len(reports), loss, trainer, {}))
         observer.epoch(reports[-1])
-        run.save("refit", Snapshot(trainer.state(), reports))
         run.log([*(selected.reports if selected else []), *reports])
+        run.save("refit", Snapshot(trainer.state(), reports))
     return trainer
 
 
 def _trainer(data: Dataset, config: TrainConfig) -> Trainer:
-    if len(data) == 0:
-        raise InvalidInput("data", "no event is left to train on; give more events or an earlier split")
+    item_count = len(np.unique(data.row_E))
+    if item_count < config.interest_count:
+        raise InvalidInput(
+            "interest_count",
+            f"is {config.interest_count}, but there are events on {item_count} items only; ask for fewer",
+        )
     trainer = Trainer(data, config, log_popularity(data, ALL_TIME_S))
     if trainer.examples.cut_count == 0:
         raise InvalidInput("data", "no user has events at two different times, so there is nothing to predict")

@@ -45,12 +45,11 @@ def _not_a_manifest(path: str) -> str:
 
 
 def _possible(scoring: Scoring) -> Scoring:
-    for name in ("temperature", "own_half_life_s", "popularity_half_life_s", "candidate_count"):
+    for name in ("temperature", "own_half_life_s", "popularity_half_life_s", "candidate_count", "quota_min"):
         if getattr(scoring, name) <= 0:
             raise ValueError(f"{name} must be above 0, not {getattr(scoring, name)}")
-    for name in ("quota_alpha", "quota_min"):
-        if getattr(scoring, name) < 0:
-            raise ValueError(f"{name} must be at least 0, not {getattr(scoring, name)}")
+    if scoring.quota_alpha < 0:
+        raise ValueError(f"quota_alpha must be at least 0, not {scoring.quota_alpha}")
     return scoring
 
 

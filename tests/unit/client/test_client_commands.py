@@ -85,8 +85,8 @@ def test_recommend_prints_interests_and_items_with_their_terms(server: ScriptedS
     assert (code, err) == (0, "")
     lines = [line.split() for line in out.splitlines()]
     # The strongest interest comes first, and a title that looks like markup stays as it is.
-    assert lines[1] == ["1", "████████████░░░░", "75%", "7.50", "50", "days", "Star", "Wars,", "Empire"]
-    assert lines[2] == ["0", "████░░░░░░░░░░░░", "25%", "2.50", "2", "hours", "Fargo", "[1996]"]
+    assert lines[1] == ["1", "█████████░░░", "75%", "7.50", "50", "days", "Star", "Wars", "·", "Empire"]
+    assert lines[2] == ["0", "███░░░░░░░░░", "25%", "2.50", "2", "hours", "Fargo", "[1996]"]
     assert lines[5] == ["1", "Jedi", "Action,", "Sci-Fi", "1", "2.25", "+3.50", "-1.00", "-0.25"]
     assert lines[6] == ["2", "i-2", "0", "1.50", "+1.50", "+0.00", "+0.00"]
     assert "release r1" in out

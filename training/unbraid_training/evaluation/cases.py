@@ -12,7 +12,7 @@ from unbraid_core.catalogue import Catalogue
 from unbraid_core.errors import InvalidInput
 from unbraid_core.types import DoubleArray, History, IntArray
 from unbraid_training.data.dataset import Dataset
-from unbraid_training.data.holdout import Holdout
+from unbraid_training.data.holdout import MIN_TRAINING_ITEMS, Holdout
 
 __all__ = ["Cases", "Task"]
 
@@ -73,7 +73,11 @@ class Cases:
                 kept.append(position)
                 targets.append(target_T)
         if not kept:
-            raise InvalidInput("split", f"no user has a target of task {task}; hold out more events")
+            raise InvalidInput(
+                "split",
+                f"no user has a target of task {task}; a user needs {MIN_TRAINING_ITEMS} items before the hold-out "
+                "and, in it, an item that others had before: choose another split, or give more events",
+            )
         return cls(task, train, holdout.user_H[kept], holdout.now_s_H[kept], targets, outside_count)
 
     def __len__(self) -> int:

@@ -1,0 +1,41 @@
+"""Names that others build on: adding or removing one is a decision, so it changes this file too."""
+
+from __future__ import annotations
+
+import importlib
+
+import pytest
+
+PUBLIC_NAMES = {
+    "unbraid_client": """
+        AsyncUnbraidClient Basis Cancelled ClientError Conflict DeadlineExceeded DeviceStatus ErrorDetails Event
+        EventLike Evidence FieldViolation Interest InterestsResult InvalidRequest Moment NotAllowed NotFound Overloaded
+        RecommendResult Recommendation ReleaseStatus ScoreTerms ServerError ServerStatus Source Unavailable
+        UnbraidClient
+    """,
+    "unbraid_core.errors": """
+        Conflict DeviceUnavailable IncompatibleError IntegrityError InvalidInput NotFound Unavailable UnbraidError
+    """,
+    "unbraid_core.ports": "Encoder Event Searcher StateStore UserEvent",
+    "unbraid_core.release": """
+        FORMAT_VERSION EncoderSpec Export ExportManifest FileEntry IndexSpec Probe Release ReleaseManifest ReleaseStore
+        ReleaseSummary Staging TrainingRecord open_export open_release publish_export publish_release
+    """,
+    "unbraid_core.types": """
+        Basis BoolArray DoubleArray FloatArray History HistoryBatch IntArray InterestBatch Interests Query Ranking
+        ScoreTerms Scoring SearchHits Source
+    """,
+}
+
+
+@pytest.mark.parametrize("module", PUBLIC_NAMES)
+def test_public_names_are_these(module: str) -> None:
+    found = importlib.import_module(module)
+    assert sorted(found.__all__) == sorted(PUBLIC_NAMES[module].split())
+    assert all(hasattr(found, name) for name in found.__all__)
+
+
+@pytest.mark.parametrize("module", PUBLIC_NAMES)
+def test_a_star_import_brings_no_name_twice(module: str) -> None:
+    names = importlib.import_module(module).__all__
+    assert len(set(names)) == len(names)
