@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
 
 import grpc
@@ -17,6 +19,10 @@ from unbraid_server.model import Model, load_model
 from unbraid_server.server import Server
 from unbraid_server.settings import ServerSettings
 from unbraid_server.sqlite_state import SqliteStateStore
+
+# A console keeps the COLUMNS that it was made under. Made without, it follows what each test sets.
+os.environ.pop("COLUMNS", None)
+import_module("unbraid_cli.console")
 
 RELEASE_V1 = Path(__file__).parent / "fixtures" / "release-v1"
 

@@ -104,7 +104,7 @@ def _home(data: Path | None, synthetic: bool, work: Path) -> Path:
 
 def _print_head(home: Path, data: Path | None, synthetic: bool) -> None:
     if data is not None:
-        duration = "some minutes, more with more events"
+        duration = "a minute, or more with many events"
     else:
         duration = "less than a minute" if synthetic else "about 2 minutes on 2 cores"
     console.print("[bold]unbraid[/bold]: from events to recommendations over gRPC, one command after the other.")

@@ -15,7 +15,9 @@ from unbraid_core.types import DoubleArray, FloatArray, IntArray
 __all__ = ["decayed_counts", "log_contributions", "log_mass", "log_share", "log_survival"]
 
 LN2 = float(np.log(2.0))
-SMALLEST_SHARE = 1e-38
+
+# Training takes the same log in float32, where far smaller numbers are not normal any more.
+SMALLEST_SHARE = 1e-30
 
 
 def log_survival(age_s_N: DoubleArray, half_life_s: float | DoubleArray) -> DoubleArray:
@@ -28,7 +30,7 @@ def log_contributions(assignment_KL: FloatArray, age_s_L: DoubleArray, half_life
     """Natural log of R[k,i] * 2^(-age_i/h_k), what each event gives to each interest: float64 [K, L].
 
     Args:
-        assignment_KL: shares of each event, non-negative; a share below 1e-38 counts as 1e-38, so the log is finite.
+        assignment_KL: shares of each event, non-negative; a share below 1e-30 counts as 1e-30, so the log is finite.
         age_s_L: seconds from each event to now; at least one event.
         half_life_s_K: half-life of each interest, positive seconds.
     """

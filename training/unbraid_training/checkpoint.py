@@ -16,6 +16,7 @@ from unbraid_core.catalogue import Catalogue
 from unbraid_core.errors import IntegrityError, NotFound
 from unbraid_core.release import EncoderSpec, FileEntry, TrainingRecord
 from unbraid_core.release.files import entry, sync
+from unbraid_core.release.replacement import replace_text
 from unbraid_core.types import DoubleArray, FloatArray, Scoring
 from unbraid_training.config import TrainConfig
 from unbraid_training.encoder import ARCHITECTURE, MultiInterestEncoder
@@ -159,12 +160,3 @@ def load_checkpoint(folder: Path) -> Checkpoint:
         catalogue=catalogue,
         space_id=config.files[MODEL_FILE].sha256[:SPACE_ID_LENGTH],
     )
-
-
-def replace_text(path: Path, text: str) -> None:
-    """Replace a file by a rename, so that it is always the old one or the new one."""
-    fresh = path.with_name(f".{path.name}.new")
-    fresh.write_text(text)
-    sync(fresh)
-    fresh.replace(path)
-    sync(path.parent)

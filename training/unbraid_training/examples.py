@@ -32,7 +32,8 @@ class Examples:
     """Draws the examples of an epoch from a data set.
 
     A cut lies before an event of a user, and never between two events of the same second, so a target is always later
-    than the whole history. One epoch holds as many cuts as cover every event about once as a target.
+    than the whole history. An epoch takes 2 E / T cuts, each at most once: with T targets a cut every event is a target
+    about once, because the horizon holds fewer than T for many cuts and targets are drawn with replacement.
 
     Args:
         dataset: training events only.

@@ -9,15 +9,15 @@ arXiv:1711.03953), whose responsibilities are the soft form of ComiRec's choice 
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from unbraid_core.decay import LN2, SMALLEST_SHARE
+
 __all__ = ["Targets", "log_share", "mixture_loss", "routing_information"]
 
-SMALLEST_SHARE = 1e-30
 MASKED = -1e9
 
 
@@ -36,7 +36,7 @@ class Targets:
 def log_share(assignment_BKL: Tensor, mask_BL: Tensor, age_s_BTL: Tensor, half_life_s_K: Tensor) -> Tensor:
     """Log of each interest's share of the decayed mass at every target [B, T, K], as in core decay."""
     log_R_BKL = torch.log(assignment_BKL.clamp_min(SMALLEST_SHARE)).masked_fill(~mask_BL.unsqueeze(1), MASKED)
-    log_survival_BTKL = -math.log(2.0) * age_s_BTL.unsqueeze(2) / half_life_s_K.view(1, 1, -1, 1)
+    log_survival_BTKL = -LN2 * age_s_BTL.unsqueeze(2) / half_life_s_K.view(1, 1, -1, 1)
     log_mass_BTK = torch.logsumexp(log_R_BKL.unsqueeze(1) + log_survival_BTKL, dim=-1)
     return torch.log_softmax(log_mass_BTK, dim=-1)
 

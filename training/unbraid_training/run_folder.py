@@ -23,9 +23,11 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from unbraid_core.errors import Conflict
+from unbraid_core.release.files import sync
 from unbraid_core.release.lock import FileLock
+from unbraid_core.release.replacement import pending, replace_text
 from unbraid_core.types import Scoring
-from unbraid_training.checkpoint import CONFIG_FILE, replace_text
+from unbraid_training.checkpoint import CONFIG_FILE
 from unbraid_training.config import TrainConfig
 from unbraid_training.observer import EpochReport
 
@@ -34,7 +36,7 @@ __all__ = ["RunFolder", "RunIdentity", "Selection", "Snapshot"]
 RUN_FILE, LOCK_FILE, PROGRESS = "run.json", ".lock", "progress"
 
 # What a process can leave behind that was killed before the folder was marked.
-FIRST_FILES = {LOCK_FILE, f".{RUN_FILE}.new"}
+FIRST_FILES = {LOCK_FILE, pending(Path(RUN_FILE)).name}
 
 
 class RunIdentity(BaseModel):
@@ -135,6 +137,7 @@ class RunFolder:
         fresh = path.with_suffix(".new")
         reports = json.dumps([report.model_dump() for report in snapshot.reports])
         save_file(dict(snapshot.state), fresh, metadata={"reports": reports})
+        sync(fresh)
         fresh.replace(path)
 
     @property

@@ -67,7 +67,7 @@ class Trainer:
         return EpochLoss(*np.mean(batches, axis=0).tolist())
 
     def state(self) -> dict[str, Tensor]:
-        """Everything that ``restore`` needs to go on, as named tensors."""
+        """Everything that ``restore`` needs to go on, as named tensors; training on changes them."""
         state = {MODEL + name: tensor for name, tensor in self.model.state_dict().items()}
         for index, slots in self._optimizer.state_dict()["state"].items():
             state.update({f"{OPTIMIZER}{index}.{name}": tensor for name, tensor in slots.items()})

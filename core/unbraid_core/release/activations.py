@@ -7,8 +7,8 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from unbraid_core.errors import IntegrityError
-from unbraid_core.release.files import sync
 from unbraid_core.release.manifest import Name, UtcTime
+from unbraid_core.release.replacement import replace_text
 
 __all__ = ["Activation", "ActivationLog"]
 
@@ -86,8 +86,8 @@ class ActivationLog:
     def record(self, activation: Activation) -> None:
         """Make a release the active one. Killed at any moment, this leaves the old CURRENT or the new one."""
         activations = [*self.effective(), activation]
-        self._replace(ACTIVATIONS, "".join(f"{line.model_dump_json()}\n" for line in activations))
-        self._replace(CURRENT, f"{activation.release_id}\n")
+        replace_text(self._root / ACTIVATIONS, "".join(f"{line.model_dump_json()}\n" for line in activations))
+        replace_text(self._root / CURRENT, f"{activation.release_id}\n")
 
     def _parse(self, line: str, number: int) -> Activation:
         try:
@@ -101,10 +101,3 @@ class ActivationLog:
             return (self._root / name).read_text("utf-8", errors="replace")
         except FileNotFoundError:
             return None
-
-    def _replace(self, name: str, text: str) -> None:
-        following = self._root / f".{name}.next"
-        following.write_text(text, "utf-8")
-        sync(following)
-        following.replace(self._root / name)
-        sync(self._root)

@@ -25,7 +25,7 @@ from unbraid_core.release import Release, ReleaseStore, Staging, open_release, p
 
 NOW = datetime(2026, 7, 1, tzinfo=UTC)
 # The lines that change something; the rest only reads, and is run through again and again.
-CHANGING = ("activations.py", "lock.py", "publication.py", "staging.py", "store.py")
+CHANGING = ("activations.py", "lock.py", "publication.py", "replacement.py", "staging.py", "store.py")
 
 
 def publish(root: Path, source: Release, created_time: datetime) -> None:

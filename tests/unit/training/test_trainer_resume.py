@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from unbraid_core.errors import Conflict
+from unbraid_core.release.replacement import pending
 from unbraid_training.checkpoint import load_checkpoint
 from unbraid_training.config import DAY_S, TrainConfig
 from unbraid_training.data.dataset import Dataset
@@ -120,7 +121,7 @@ def test_stopped_while_the_folder_was_made(train_tiny: TrainTiny, tiny_run: Path
     folder = tmp_path / "run"
     folder.mkdir()
     (folder / ".lock").touch()
-    (folder / ".run.json.new").write_text('{"sett')
+    pending(folder / "run.json").write_text('{"sett')
     train_tiny(folder)
     assert digests(folder) == digests(tiny_run)
 
