@@ -10,6 +10,7 @@ from importlib import import_module
 from pathlib import Path
 
 import grpc
+import hypothesis
 import pytest
 
 from unbraid_core.release import ReleaseStore, open_release
@@ -23,6 +24,10 @@ from unbraid_server.sqlite_state import SqliteStateStore
 # A console keeps the COLUMNS that it was made under. Made without, it follows what each test sets.
 os.environ.pop("COLUMNS", None)
 import_module("unbraid_cli.console")
+
+# A busy machine takes its time over an example; what has to be fast is measured, not tested.
+hypothesis.settings.register_profile("unbraid", deadline=None)
+hypothesis.settings.load_profile("unbraid")
 
 RELEASE_V1 = Path(__file__).parent / "fixtures" / "release-v1"
 

@@ -42,7 +42,8 @@ def train(
     """Train a multi-interest encoder, choosing epochs and score weights on held-out users.
 
     Training runs twice: once on a part, to find how long to train and how to weigh the terms of the score, then on all
-    events that the split leaves. The same seed and threads give the same model. RUN/metrics.jsonl has a line an epoch.
+    events that the split leaves. The same seed and threads give the same model on the same machine.
+    RUN/metrics.jsonl has a line an epoch.
     """
     import torch
 

@@ -16,7 +16,7 @@ from unbraid_training.data.dataset import Dataset
 from unbraid_training.examples import Examples, TrainBatch
 
 START_S = 1.6e9
-quick = settings(max_examples=60, deadline=None)
+quick = settings(max_examples=60)
 seeds = st.integers(0, 2**32 - 1)
 
 

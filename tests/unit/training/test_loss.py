@@ -16,7 +16,7 @@ from unbraid_core.types import BoolArray, DoubleArray, FloatArray, IntArray
 from unbraid_training.loss import Targets, log_share, mixture_loss, routing_information
 
 K, D, ITEMS = 3, 6, 15
-quick = settings(max_examples=50, deadline=None)
+quick = settings(max_examples=50)
 seeds = st.integers(0, 2**32 - 1)
 
 

@@ -73,7 +73,7 @@ def batch(seed: int, lengths: list[int] | None = None) -> Batch:
 
 seeds = st.integers(0, 2**31)
 some_lengths = st.lists(st.integers(1, 12), min_size=1, max_size=5)
-quick = settings(max_examples=50, deadline=None)
+quick = settings(max_examples=50)
 
 
 @quick

@@ -69,7 +69,7 @@ def events(pairs: list[tuple[int, float]], item_count: int) -> Dataset:
     return Dataset.of(catalogue, ["u"], [""], zero_E, row_E, 1.6e9 + DAY_S * day_E, zero_E)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.tuples(st.integers(0, 7), st.floats(0.0, 20_000.0)), min_size=1, max_size=30),
     st.sampled_from([0.1, 2.0, 30.0, 3650.0]),
@@ -92,7 +92,7 @@ def test_log_popularity_is_a_finite_share_in_the_order_of_the_decayed_counts(
     assert (log_popularity_I[silent_I] == log_popularity_I.min()).all()
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.floats(0.0, 5_000.0))
 def test_log_popularity_does_not_age(wait_days: float) -> None:
     pairs = [(0, 0.0), (1, 3.0), (1, 4.0), (2, 9.0)]
