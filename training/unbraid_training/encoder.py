@@ -1,11 +1,11 @@
 """The multi-interest user encoder, in the ONNX signature of docs/architecture.md.
 
 As in ComiRec-SA (Cen et al. 2020, arXiv:2005.09347) every event is scored for every interest, and an interest is the
-weighted mean of its events. Two things differ, both because interests collapsed into one without them (figures in
-docs/architecture.md): the scores are cosines with K learned directions, and they are normalised over the interests, so
-that interests compete for events as slots do (Locatello et al. 2020, arXiv:2006.15055). The assignment that explains
-an interest is therefore the one that made it. What an event is decides its interest; when it happened only decides its
-saliency, so an event never changes its interest by growing old.
+weighted mean of its events. Two things differ. The scores are cosines with K learned directions: with ComiRec's
+W2 tanh(W1 x) interests merged (figures in docs/architecture.md). And they are normalised over the interests, so that
+interests compete for events as slots do (Locatello et al. 2020, arXiv:2006.15055): the assignment that explains an
+interest is the one that made it. What an event is decides its interest; when it happened only decides its saliency, so
+an event never changes its interest by growing old.
 """
 
 from __future__ import annotations
