@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from unbraid_cli import data, index, release, state
+from unbraid_cli.baselines import baselines
 from unbraid_cli.console import error_console
 from unbraid_cli.demo import demo
 from unbraid_cli.evaluate import evaluate
@@ -37,6 +38,7 @@ app.command(rich_help_panel=MODEL)(export)
 app.add_typer(index.app, name="index", rich_help_panel=MODEL)
 app.add_typer(release.app, name="release", rich_help_panel=MODEL)
 app.command(rich_help_panel=MODEL)(evaluate)
+app.command(rich_help_panel=MODEL)(baselines)
 app.add_typer(state.app, name="state", rich_help_panel=SERVING)
 app.command(rich_help_panel=SERVING)(serve)
 app.command(rich_help_panel=SERVING)(recommend)

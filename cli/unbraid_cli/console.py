@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["console", "error_console", "facts_table", "progress"]
+__all__ = ["console", "error_console", "facts_table", "progress", "rows_table", "step_progress"]
 
 console = Console(highlight=False)
 error_console = Console(stderr=True, highlight=False)
@@ -24,6 +26,29 @@ def progress() -> Progress:
         TimeRemainingColumn(elapsed_when_finished=True),
         console=error_console,
     )
+
+
+@contextmanager
+def step_progress() -> Iterator[Callable[[str, int, int], None]]:
+    """A callback for work in steps, told the step in words, how much of it is done and how much there is."""
+    with progress() as shown:
+        tasks = {}
+
+        def on_progress(step: str, done: int, total: int) -> None:
+            if step not in tasks:
+                tasks[step] = shown.add_task(step, total=total)
+            shown.update(tasks[step], completed=done, total=total)
+
+        yield on_progress
+
+
+def rows_table(rows: Sequence[Sequence[str]]) -> Table:
+    """Rows of plain text, the first of which is the head."""
+    head, *body = rows
+    table = Table(*(escape(cell) for cell in head), box=None, pad_edge=False, header_style="bold")
+    for cells in body:
+        table.add_row(*(escape(cell) for cell in cells))
+    return table
 
 
 def facts_table(facts: Mapping[str, str]) -> Table:

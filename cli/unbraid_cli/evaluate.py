@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from rich.markup import escape
-from rich.table import Table
 
-from unbraid_cli.console import console, error_console, progress
+from unbraid_cli.console import console, error_console, progress, rows_table
 from unbraid_cli.options import RELEASES, Releases
 
 if TYPE_CHECKING:
@@ -122,17 +119,9 @@ def _print(report: EvaluationReport) -> None:
         if result.half_life_s is not None:
             console.print(f"{result.system}: half-life {result.half_life_s / 86_400:g} d, chosen on validation")
     console.print()
-    console.print(_table(report.system_rows()))
+    console.print(rows_table(report.system_rows()))
     console.print()
-    console.print(_table(report.gain_rows()))
-
-
-def _table(rows: Sequence[Sequence[str]]) -> Table:
-    head, *body = rows
-    table = Table(*head, box=None, pad_edge=False, header_style="bold")
-    for cells in body:
-        table.add_row(*(escape(cell) for cell in cells))
-    return table
+    console.print(rows_table(report.gain_rows()))
 
 
 def _write(path: Path, text: str, option: str) -> None:

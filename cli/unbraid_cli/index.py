@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from unbraid_cli.console import console, facts_table, progress
+from unbraid_cli.console import console, facts_table, step_progress
 from unbraid_cli.options import RELEASES, Releases
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from unbraid_core.release import ReleaseStore
-    from unbraid_index.progress import OnProgress
     from unbraid_index.release_build import IndexedRelease
 
 __all__ = ["app", "build_and_measure"]
@@ -54,7 +51,7 @@ def build_and_measure(export_dir: Path, store: ReleaseStore, recall: float = DEF
     """Make a release of an export, print what its index is like, and return the release_id."""
     from unbraid_index.release_build import build_release
 
-    with _watched() as on_progress:
+    with step_progress() as on_progress:
         indexed = build_release(export_dir, store, datetime.now(UTC), recall, on_progress)
     console.print(_summary(indexed))
     return indexed.manifest.release_id
@@ -79,24 +76,10 @@ def rebuild(
     from unbraid_index.release_build import rebuild_release
 
     store = ReleaseStore(releases)
-    with _watched() as on_progress:
+    with step_progress() as on_progress:
         indexed = rebuild_release(store, release, queries, datetime.now(UTC), recall, on_progress)
     console.print(_summary(indexed))
     _finish(store, indexed.manifest.release_id, activate)
-
-
-@contextmanager
-def _watched() -> Iterator[OnProgress]:
-    """Show one progress bar for each step."""
-    with progress() as shown:
-        tasks = {}
-
-        def on_progress(step: str, done: int, total: int) -> None:
-            if step not in tasks:
-                tasks[step] = shown.add_task(step)
-            shown.update(tasks[step], completed=done, total=total)
-
-        yield on_progress
 
 
 def _finish(store: ReleaseStore, release_id: str, activate: bool) -> None:

@@ -1,0 +1,98 @@
+"""``unbraid baselines``: what simple, well-tuned methods reach on the same data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from unbraid_cli.console import console, error_console, rows_table, step_progress
+
+if TYPE_CHECKING:
+    from unbraid_training.baselines.report import BaselinesReport
+
+__all__ = ["baselines"]
+
+
+def baselines(
+    data: Annotated[Path, typer.Option("--data", help="Folder with events and items: see unbraid data check.")],
+    split: Annotated[
+        str,
+        typer.Option(
+            help="What is held out for the test: last-10 (of each user), before-DATE or before-DATE-until-DATE (DATE "
+            "as 2011-11-01)."
+        ),
+    ],
+    task: Annotated[
+        Literal["new", "all"], typer.Option(help="new: find items the user did not have. all: known items count too.")
+    ] = "new",
+    methods: Annotated[
+        str | None,
+        typer.Option(
+            help="Names separated by commas, such as popularity,ials+pop,ease-decay+own+pop; all by default, in task "
+            "new all without own frequency."
+        ),
+    ] = None,
+    validation: Annotated[
+        str | None,
+        typer.Option(
+            help="The split of the training events that chooses the settings. By default one like that of the test."
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the order of ties, iALS and the bootstrap.")] = 1,
+    out: Annotated[
+        Path | None, typer.Option(help="Write the comparison into this folder, as JSON, Markdown and SVG.")
+    ] = None,
+) -> None:
+    """Tune classical methods on a validation window, fit them again and score them once on the test.
+
+    Popularity, item and user neighbours, EASE, iALS and the user's own frequency, with and without decay and log
+    popularity (+pop), by full ranking and with 95% bootstrap intervals over users. Settings are chosen by NDCG@50.
+    """
+    from unbraid_training.baselines.comparison import Contest, compare
+    from unbraid_training.baselines.methods import choose_names
+    from unbraid_training.baselines.report import BaselinesReport
+    from unbraid_training.data.sources import open_dataset
+    from unbraid_training.data.splits import parse_split
+    from unbraid_training.evaluation.cases import Task
+
+    names = choose_names(methods, Task(task))
+    rule = parse_split(split)
+    inner = None if validation is None else parse_split(validation)
+    holdout = rule.apply(open_dataset(data)[0])
+    contest = Contest(holdout, inner or rule.inner(holdout.train), Task(task), seed)
+    with step_progress() as on_progress:
+        contenders = compare(contest, names, on_progress)
+    with error_console.status("bootstrap"):
+        report = BaselinesReport.of(contest, str(rule), contenders)
+    _print(report)
+    if out is not None:
+        _write(report, out)
+
+
+def _print(report: BaselinesReport) -> None:
+    console.print(
+        f"split {report.split}, task {report.task}: {report.user_count:,} users, {report.target_count:,} targets among "
+        f"{report.item_count:,} items; settings chosen on {report.validation}",
+        markup=False,
+    )
+    console.print()
+    console.print(rows_table(report.result_rows()))
+    console.print()
+    console.print(rows_table(report.setting_rows()))
+
+
+def _write(report: BaselinesReport, folder: Path) -> None:
+    from unbraid_core.errors import InvalidInput
+    from unbraid_training.baselines.plot import draw
+
+    texts = {"json": report.to_json(), "md": report.to_markdown(), "svg": draw(report)}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for ending, text in texts.items():
+            path = folder / f"baselines-{report.task}.{ending}"
+            path.write_text(text, encoding="utf-8")
+            error_console.print(f"wrote {path}", markup=False, soft_wrap=True)
+    except OSError as error:
+        raise InvalidInput("--out", f"cannot write {folder}: {error.strerror}; name another folder") from None

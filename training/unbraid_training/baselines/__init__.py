@@ -1,0 +1,1 @@
+"""Classical recommenders that every release is measured against, tuned and scored under one protocol."""
