@@ -9,9 +9,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from unbraid_core.types import FloatArray, HistoryBatch, InterestBatch, SearchHits
+from unbraid_core.types import DoubleArray, FloatArray, HistoryBatch, InterestBatch, SearchHits
 
-__all__ = ["Encoder", "Event", "Searcher", "StateStore", "UserEvent"]
+__all__ = ["Encoder", "Event", "Ranker", "Searcher", "StateStore", "UserEvent"]
 
 
 class Encoder(Protocol):
@@ -38,6 +38,18 @@ class Searcher(Protocol):
 
         Raises:
             InvalidInput: the queries are not finite, not [Q, D], or count is not positive.
+        """
+        ...
+
+
+class Ranker(Protocol):
+    """Scores candidates by their features. Implementations are safe to call from several threads at once."""
+
+    def score(self, feature_CF: FloatArray) -> DoubleArray:
+        """Log odds that each candidate is what the user does next: float64 [C].
+
+        Args:
+            feature_CF: float32 [C, F], columns as in ``features.FEATURE_NAMES``; rows do not depend on each other.
         """
         ...
 

@@ -12,7 +12,7 @@ import numpy as np
 from unbraid_core.decay import log_survival
 from unbraid_core.types import DoubleArray, FloatArray, IntArray, Interests, Query, ScoreTerms, Scoring
 
-__all__ = ["quotas", "score_terms"]
+__all__ = ["affinities", "quotas", "score_terms"]
 
 
 def quotas(log_share_K: DoubleArray, scoring: Scoring) -> IntArray:
@@ -23,11 +23,19 @@ def quotas(log_share_K: DoubleArray, scoring: Scoring) -> IntArray:
     return quota_K
 
 
+def affinities(interests: Interests | None, item_vectors_CD: FloatArray, scoring: Scoring) -> DoubleArray:
+    """Inner product of every candidate and interest over the temperature: float64 [C, K], K = 0 without interests."""
+    if interests is None:
+        return np.empty((len(item_vectors_CD), 0))
+    affinity_CK: DoubleArray = (item_vectors_CD @ interests.vectors_KD.T).astype(np.float64) / scoring.temperature
+    return affinity_CK
+
+
 def score_terms(
     query: Query,
     interests: Interests | None,
     row_C: IntArray,
-    item_vectors_CD: FloatArray,
+    affinity_CK: DoubleArray,
     log_popularity_C: FloatArray,
     scoring: Scoring,
 ) -> tuple[IntArray, ScoreTerms]:
@@ -39,7 +47,6 @@ def score_terms(
     if interests is None:
         nobody_C = np.full(len(row_C), -1, np.int64)
         return nobody_C, ScoreTerms(zero_C, zero_C, log_popularity_C.astype(np.float64), zero_C)
-    affinity_CK = (item_vectors_CD @ interests.vectors_KD.T).astype(np.float64) / scoring.temperature
     weight_K = scoring.beta * interests.log_share_K
     speaker_C: IntArray = np.argmax(affinity_CK + weight_K, axis=1)
     terms = ScoreTerms(

@@ -28,8 +28,10 @@ __all__ = [
     "IntArray",
     "InterestBatch",
     "Interests",
+    "Profile",
     "Query",
     "Ranking",
+    "RowArray",
     "ScoreTerms",
     "Scoring",
     "SearchHits",
@@ -39,6 +41,7 @@ __all__ = [
 FloatArray = npt.NDArray[np.float32]
 DoubleArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
+RowArray = npt.NDArray[np.int32]
 BoolArray = npt.NDArray[np.bool_]
 
 
@@ -141,6 +144,15 @@ class Source(IntFlag):
     INTERESTS = 1
     OWN_ITEMS = 2
     POPULAR = 4
+    NEIGHBOURS = 8
+    FACTORS = 16
+
+
+class Profile(StrEnum):
+    """How candidates are ranked: by the score formula, or by a model that was trained on what users did next."""
+
+    FORMULA = "formula"
+    LEARNED = "learned"
 
 
 class Basis(StrEnum):
@@ -159,11 +171,12 @@ class Query:
     limit: int
     include_seen: bool = False
     excluded_row_X: IntArray = field(default_factory=lambda: np.empty(0, np.int64))
+    profile: Profile = Profile.FORMULA
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ScoreTerms:
-    """The addends of each score; their sum is the score."""
+    """The addends of the score formula."""
 
     affinity_R: DoubleArray
     interest_R: DoubleArray
@@ -171,7 +184,7 @@ class ScoreTerms:
     frequency_R: DoubleArray
 
     def total(self) -> DoubleArray:
-        """The scores."""
+        """The scores of the formula."""
         score_R: DoubleArray = self.affinity_R + self.interest_R + self.popularity_R + self.frequency_R
         return score_R
 
@@ -189,6 +202,7 @@ class ScoreTerms:
 class Ranking:
     """The answer to one query, best first.
 
+    ``score_R`` is the sum of the terms in profile ``formula``, and the log odds of the ranker in profile ``learned``.
     ``interest_R`` is the index of the interest that speaks for each item, -1 where none does. ``removed`` counts what
     was taken out, by reason: hits of the index that were ``blocked``, ``over_quota`` or ``found_again``, and candidates
     ``beyond_limit``.
@@ -200,5 +214,6 @@ class Ranking:
     source_R: IntArray
     terms: ScoreTerms
     basis: Basis
+    profile: Profile
     interests: Interests | None
     removed: dict[str, int]

@@ -16,14 +16,14 @@ PUBLIC_NAMES = {
     "unbraid_core.errors": """
         Conflict DeviceUnavailable IncompatibleError IntegrityError InvalidInput NotFound Unavailable UnbraidError
     """,
-    "unbraid_core.ports": "Encoder Event Searcher StateStore UserEvent",
+    "unbraid_core.ports": "Encoder Event Ranker Searcher StateStore UserEvent",
     "unbraid_core.release": """
         FORMAT_VERSION EncoderSpec Export ExportManifest FileEntry IndexSpec Probe Release ReleaseManifest ReleaseStore
         ReleaseSummary Staging TrainingRecord open_export open_release publish_export publish_release
     """,
     "unbraid_core.types": """
-        Basis BoolArray DoubleArray FloatArray History HistoryBatch IntArray InterestBatch Interests Query Ranking
-        ScoreTerms Scoring SearchHits Source
+        Basis BoolArray DoubleArray FloatArray History HistoryBatch IntArray InterestBatch Interests Profile Query
+        Ranking RowArray ScoreTerms Scoring SearchHits Source
     """,
 }
 

@@ -62,7 +62,8 @@ def test_no_query_no_answer(make_world: MakeWorld) -> None:
 
 
 def test_the_stages_in_their_order() -> None:
-    assert [name for name, _ in STAGES] == ["block", "encode", "retrieve", "supplement", "score", "select"]
+    found = ["interests", "neighbours", "factors", "own items", "popular"]
+    assert list(STAGES) == ["block", "encode", *found, "score", "describe", "rank", "select"]
 
 
 @pytest.fixture

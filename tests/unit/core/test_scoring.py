@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unbraid_core.scoring import quotas, score_terms
+from unbraid_core.scoring import affinities, quotas, score_terms
 from unbraid_core.types import DoubleArray, FloatArray, History, Interests, Query, ScoreTerms, Scoring
 
 NOW_S = 1.7e9
@@ -82,7 +82,8 @@ LOG_POPULARITY: FloatArray = np.array([-1.0, -2.0, -4.0], np.float32)
 
 
 def terms_of(query: Query, interests: Interests | None, numbers: Scoring) -> tuple[list[int], ScoreTerms]:
-    speaker_C, terms = score_terms(query, interests, ROWS, VECTORS, LOG_POPULARITY, numbers)
+    affinity_CK = affinities(interests, VECTORS, numbers)
+    speaker_C, terms = score_terms(query, interests, ROWS, affinity_CK, LOG_POPULARITY, numbers)
     return speaker_C.tolist(), terms
 
 
@@ -121,8 +122,9 @@ def test_a_fading_interest_never_raises_a_score() -> None:
 def test_a_stronger_share_takes_over_an_item_that_two_interests_claim() -> None:
     vectors_CD = np.array([[0.6, 0.8]], np.float32)
     query = Query(HISTORY, NOW_S, 1)
+    affinity_CK = affinities(INTERESTS, vectors_CD, scoring())
     speakers = [
-        int(score_terms(query, INTERESTS, np.array([0]), vectors_CD, LOG_POPULARITY[:1], scoring(beta=beta))[0][0])
+        int(score_terms(query, INTERESTS, np.array([0]), affinity_CK, LOG_POPULARITY[:1], scoring(beta=beta))[0][0])
         for beta in (0.0, 2.0)
     ]
     assert speakers == [1, 0]
