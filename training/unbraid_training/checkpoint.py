@@ -21,6 +21,8 @@ from unbraid_core.types import DoubleArray, FloatArray, Scoring
 from unbraid_training.config import TrainConfig
 from unbraid_training.encoder import ARCHITECTURE, MultiInterestEncoder
 from unbraid_training.model import Model
+from unbraid_training.ranker.files import RANKER_FILES, RankerRecord, load_ranker, save_ranker
+from unbraid_training.ranker.trained import TrainedRanker
 
 __all__ = ["CONFIG_FILE", "Checkpoint", "load_checkpoint", "save_checkpoint"]
 
@@ -42,6 +44,7 @@ class CheckpointConfig(BaseModel):
     actions: list[str]
     scoring: Scoring
     training: TrainingRecord
+    ranker: RankerRecord | None = None
     files: dict[str, FileEntry]
 
 
@@ -58,6 +61,7 @@ class Checkpoint:
         log_popularity_I: of the training events, with the half-life in ``scoring``.
         queries_QD: interests of users, to measure an index on.
         catalogue: the items, row for row.
+        ranker: the learned profile, None where there was too little to learn it from.
         space_id: digest of the weights.
     """
 
@@ -69,6 +73,7 @@ class Checkpoint:
     log_popularity_I: FloatArray
     queries_QD: FloatArray
     catalogue: Catalogue
+    ranker: TrainedRanker | None = None
     space_id: str = ""
 
     @property
@@ -106,7 +111,9 @@ def save_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
     statistics = {"log_popularity_I": checkpoint.log_popularity_I, "queries_QD": checkpoint.queries_QD}
     save_arrays(statistics, folder / STATISTICS_FILE)
     checkpoint.catalogue.write(folder / CATALOGUE_FILE)
-    for name in FILES:
+    ranker = None if checkpoint.ranker is None else save_ranker(checkpoint.ranker, folder)
+    names = FILES if ranker is None else (*FILES, *RANKER_FILES)
+    for name in names:
         sync(folder / name)
     config = CheckpointConfig(
         format_version=1,
@@ -114,7 +121,8 @@ def save_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
         actions=checkpoint.actions,
         scoring=checkpoint.scoring,
         training=checkpoint.training,
-        files={name: entry(folder / name) for name in FILES},
+        ranker=ranker,
+        files={name: entry(folder / name) for name in names},
     )
     replace_text(folder / CONFIG_FILE, config.model_dump_json(indent=2) + "\n")
 
@@ -135,7 +143,7 @@ def load_checkpoint(folder: Path) -> Checkpoint:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise IntegrityError(f"{path}: {where}: {first['msg']}; remove {folder} and train again") from None
-    for name in FILES:
+    for name in FILES if config.ranker is None else (*FILES, *RANKER_FILES):
         if not (folder / name).is_file() or entry(folder / name) != config.files.get(name):
             raise IntegrityError(
                 f"{folder / name}: missing or not as {CONFIG_FILE} lists it; remove {folder} and train again"
@@ -158,5 +166,6 @@ def load_checkpoint(folder: Path) -> Checkpoint:
         log_popularity_I=statistics["log_popularity_I"],
         queries_QD=statistics["queries_QD"],
         catalogue=catalogue,
+        ranker=None if config.ranker is None else load_ranker(config.ranker, folder),
         space_id=config.files[MODEL_FILE].sha256[:SPACE_ID_LENGTH],
     )

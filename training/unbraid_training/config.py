@@ -6,6 +6,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from unbraid_training.ranker.config import RankerConfig
+
 __all__ = ["DAY_S", "TrainConfig"]
 
 DAY_S = 86_400.0
@@ -38,6 +40,7 @@ class TrainConfig(BaseModel):
         epochs: at most.
         patience: epochs without a better validation NDCG@50 before training stops.
         seed: of everything random.
+        ranker: of the learned profile.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -60,3 +63,4 @@ class TrainConfig(BaseModel):
     epochs: Count = 30
     patience: Count = 3
     seed: int = 1
+    ranker: RankerConfig = RankerConfig()

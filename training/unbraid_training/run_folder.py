@@ -1,9 +1,10 @@
 """The folder of a training run while it is under way: what makes an interrupted run go on.
 
-    run.json                       settings, split and digest of the data: only the same run goes on
-    progress/<name>.safetensors    state at the end of an epoch; its header carries the reports so far
-    progress/selection.json        what the validation phase decided
-    metrics.jsonl                  a line an epoch
+    run.json                         settings, split and digest of the data: only the same run goes on
+    progress/<name>.safetensors      state at the end of an epoch; its header carries the reports so far
+    progress/selection.json          what the validation phase decided
+    progress/origin-<n>.safetensors  what the ranker learns from at one origin
+    metrics.jsonl                    a line an epoch
 
 Every file is replaced by a rename, so a process that is killed leaves the end of some epoch behind.
 """
@@ -19,6 +20,8 @@ from types import TracebackType
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import safe_open
+from safetensors.numpy import load_file as load_arrays
+from safetensors.numpy import save_file as save_arrays
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -29,7 +32,9 @@ from unbraid_core.release.replacement import pending, replace_text
 from unbraid_core.types import Scoring
 from unbraid_training.checkpoint import CONFIG_FILE
 from unbraid_training.config import TrainConfig
+from unbraid_training.evaluation.cases import Task
 from unbraid_training.observer import EpochReport
+from unbraid_training.ranker.examples import RankerExamples
 
 __all__ = ["RunFolder", "RunIdentity", "Selection", "Snapshot"]
 
@@ -149,6 +154,26 @@ class RunFolder:
     @selection.setter
     def selection(self, selection: Selection) -> None:
         replace_text(self._progress / "selection.json", selection.model_dump_json(indent=2) + "\n")
+
+    def load_examples(self, number: int) -> dict[Task, RankerExamples] | None:
+        """What was saved of the origin of that number, if there is anything."""
+        path = self._progress / f"origin-{number}.safetensors"
+        if not path.is_file():
+            return None
+        arrays = load_arrays(path)
+        return {
+            task: RankerExamples(**{name: arrays[f"{task}.{name}"] for name in RankerExamples.__slots__})
+            for task in Task
+        }
+
+    def save_examples(self, number: int, parts: Mapping[Task, RankerExamples]) -> None:
+        """Keep the examples of an origin."""
+        path = self._progress / f"origin-{number}.safetensors"
+        arrays = {f"{task}.{name}": getattr(part, name) for task, part in parts.items() for name in part.__slots__}
+        fresh = path.with_suffix(".new")
+        save_arrays(arrays, fresh)
+        sync(fresh)
+        fresh.replace(path)
 
     def log(self, reports: list[EpochReport]) -> None:
         """Write metrics.jsonl."""

@@ -1,7 +1,12 @@
-"""A whole training run: choose the number of epochs and the score on held-out users, then train on all events."""
+"""A whole training run.
+
+Choose the number of epochs and the score on held-out users; train on all events; then train the ranker at earlier
+moments.
+"""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,7 +20,11 @@ from unbraid_training.config import DAY_S, TrainConfig
 from unbraid_training.data.dataset import Dataset
 from unbraid_training.data.splits import Split
 from unbraid_training.item_statistics import log_popularity
+from unbraid_training.model import Model
 from unbraid_training.observer import EpochReport, TrainingObserver
+from unbraid_training.ranker.fitting import fit_ranker
+from unbraid_training.ranker.origin import Origin, find_origins
+from unbraid_training.ranker.trained import TrainedRanker
 from unbraid_training.run_folder import RunFolder, RunIdentity, Selection, Snapshot
 from unbraid_training.trainer import EpochLoss, Trainer
 from unbraid_training.validation import ALL_TIME_S, FIT_STEP_COUNT, Validation, first_scoring, model_pipeline
@@ -23,6 +32,9 @@ from unbraid_training.validation import ALL_TIME_S, FIT_STEP_COUNT, Validation, 
 __all__ = ["train"]
 
 QUERY_USER_COUNT = 1000
+
+# One to calibrate on, and one to learn from.
+FEWEST_ORIGINS = 2
 
 
 def train(dataset: Dataset, split: Split, config: TrainConfig, folder: Path, observer: TrainingObserver) -> Checkpoint:
@@ -48,7 +60,9 @@ def train(dataset: Dataset, split: Split, config: TrainConfig, folder: Path, obs
         if not run.finished:
             selection = _select(data, split, config, run, observer)
             trainer = _refit(data, config, selection, run, observer)
-            save_checkpoint(_checkpoint(trainer, data, config, selection, identity), folder)
+            checkpoint = _checkpoint(trainer, data, config, selection, identity)
+            ranker = _learn_to_rank(data, split, config, selection, run, observer)
+            save_checkpoint(replace(checkpoint, ranker=ranker), folder)
         run.clean()
     return load_checkpoint(folder)
 
@@ -98,6 +112,43 @@ def _refit(
         run.log([*(selected.reports if selected else []), *reports])
         run.save("refit", Snapshot(trainer.state(), reports))
     return trainer
+
+
+def _learn_to_rank(
+    data: Dataset, split: Split, config: TrainConfig, selection: Selection, run: RunFolder, observer: TrainingObserver
+) -> TrainedRanker | None:
+    """Fit the ranker; None where the events do not reach back to two origins."""
+    origins = find_origins(split, data, config.ranker, config.seed)
+    if len(origins) < FEWEST_ORIGINS:
+        return None
+    examples = []
+    for number, origin in enumerate(origins, start=1):
+        parts = run.load_examples(number)
+        if parts is None:
+            model = _origin_model(origin, number, config, selection, run, observer)
+            observer.begin(f"ranker, origin {number}: asking for candidates", origin.user_count, 0)
+            pipeline = model_pipeline(model, origin.holdout.train, first_scoring(config), config.max_history)
+            parts = origin.examples(pipeline, config.ranker, config.seed, observer.advance)
+            run.save_examples(number, parts)
+        examples.append(parts)
+    observer.begin("ranker: fitting", 1, 0)
+    ranker = fit_ranker(origins[0], examples, data, config.ranker, config.seed)
+    observer.advance()
+    return ranker
+
+
+def _origin_model(
+    origin: Origin, number: int, config: TrainConfig, selection: Selection, run: RunFolder, observer: TrainingObserver
+) -> Model:
+    """A model of that moment; the newest origin is where the epochs were chosen, so its model is there already."""
+    trainer = _trainer(origin.holdout.train, config)
+    if number == 1:
+        _resume(trainer, run.load("best"))
+        return trainer.model
+    observer.begin(f"ranker, origin {number}: training", selection.epochs * trainer.examples.batch_count, 0)
+    for epoch in range(selection.epochs):
+        trainer.run_epoch(epoch, observer.advance)
+    return trainer.model
 
 
 def _trainer(data: Dataset, config: TrainConfig) -> Trainer:

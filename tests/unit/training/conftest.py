@@ -14,6 +14,7 @@ from unbraid_training.data.dataset import Dataset
 from unbraid_training.data.splits import LastEvents
 from unbraid_training.data.synthetic import SyntheticSpec, plant
 from unbraid_training.observer import EpochReport
+from unbraid_training.ranker.config import RankerConfig
 from unbraid_training.train import train
 
 
@@ -68,7 +69,7 @@ def tiny_dataset() -> Dataset:
 @pytest.fixture(scope="session")
 def tiny_config() -> TrainConfig:
     """Three epochs of a few batches."""
-    return TrainConfig(dimension=16, epochs=3, batch_size=64)
+    return TrainConfig(dimension=16, epochs=3, batch_size=64, ranker=RankerConfig(tree_count=5))
 
 
 @pytest.fixture(scope="session")

@@ -27,11 +27,20 @@ if TYPE_CHECKING:
 
     from tests.unit.training.conftest import TrainTiny, Watcher
 
-FILES = ("model.safetensors", "statistics.safetensors", "items.arrow", "config.json", "metrics.jsonl", "run.json")
+FILES = (
+    "config.json",
+    "items.arrow",
+    "metrics.jsonl",
+    "model.safetensors",
+    "ranker.safetensors",
+    "ranker.txt",
+    "run.json",
+    "statistics.safetensors",
+)
 
 
 def digests(folder: Path) -> dict[str, str]:
-    assert sorted(path.name for path in folder.iterdir() if path.name != ".lock") == sorted(FILES)
+    assert tuple(sorted(path.name for path in folder.iterdir() if path.name != ".lock")) == FILES
     return {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in FILES}
 
 
@@ -77,6 +86,9 @@ STOPS = {
     "before the refit": ("training on all", 0, "begin"),
     "in the second epoch of the refit": ("training on all", 0, "epoch"),
     "before the last epoch of the refit is stored": ("training on all", -1, "epoch"),
+    "before any candidates are stored": ("ranker, origin 1: asking for candidates", -1, "advance"),
+    "in the second origin": ("ranker, origin 2: training", 0, "advance"),
+    "while the ranker is fitted": ("ranker: fitting", 0, "begin"),
 }
 
 
@@ -193,9 +205,14 @@ def test_a_finished_run_is_loaded_and_not_trained_again(
 
 def test_every_stretch_takes_as_many_steps_as_were_announced(tiny_watcher: Watcher) -> None:
     titles = [title for title, _, _ in tiny_watcher.stretches]
-    assert titles == ["choosing epochs", "fitting the score", "training on all"]
+    assert titles == [
+        *("choosing epochs", "fitting the score", "training on all"),
+        "ranker, origin 1: asking for candidates",
+        *(f"ranker, origin {number}: {what}" for number in (2, 3) for what in ("training", "asking for candidates")),
+        "ranker: fitting",
+    ]
     assert tiny_watcher.advances == [step_count for _, step_count, _ in tiny_watcher.stretches]
-    assert [done_count for _, _, done_count in tiny_watcher.stretches] == [0, 0, 0]
+    assert {done_count for _, _, done_count in tiny_watcher.stretches} == {0}
     assert [(report.phase, report.epoch) for report in tiny_watcher.reports] == [
         *(("select", epoch) for epoch in (1, 2, 3)),
         *(("refit", epoch) for epoch in range(1, len(tiny_watcher.reports) - 2)),

@@ -1,0 +1,58 @@
+"""The ranker: gradient-boosted trees over the features of candidates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import lightgbm
+import numpy as np
+
+from unbraid_core.features import FEATURE_NAMES
+from unbraid_core.types import DoubleArray, FloatArray
+from unbraid_training.ranker.config import RankerConfig
+from unbraid_training.ranker.examples import RankerExamples
+
+__all__ = ["BoosterRanker", "fit_booster"]
+
+
+class BoosterRanker:
+    """A LightGBM model behind the Ranker port.
+
+    Args:
+        text: of the model, as LightGBM writes it.
+    """
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self._booster = lightgbm.Booster(model_str=text)
+
+    def score(self, feature_CF: FloatArray) -> DoubleArray:
+        """Log odds that each candidate is taken: float64 [C]."""
+        return np.asarray(self._booster.predict(feature_CF, raw_score=True, num_threads=1), np.float64)
+
+
+def fit_booster(parts: Sequence[RankerExamples], config: RankerConfig, seed: int) -> BoosterRanker:
+    """Fit log odds by the binary log loss; the same examples and seed give the same model.
+
+    Every pair counts alike, so the scores are log odds over pairs; LambdaRank ranked no better on the validation
+    windows, and its scores mean nothing.
+    """
+    settings = {
+        "objective": "binary",
+        "learning_rate": config.learning_rate,
+        "num_leaves": config.leaf_count,
+        "min_data_in_leaf": config.leaf_example_count,
+        "feature_fraction": config.feature_share,
+        "lambda_l2": config.leaf_regularisation,
+        "num_threads": 1,
+        "seed": seed,
+        "deterministic": True,
+        "force_row_wise": True,
+        "verbose": -1,
+    }
+    examples = RankerExamples.concatenated(parts)
+    data = lightgbm.Dataset(
+        examples.feature_CF, examples.taken_C, feature_name=list(FEATURE_NAMES), params={"verbose": -1}
+    )
+    booster = lightgbm.train(settings, data, config.tree_count)
+    return BoosterRanker(booster.model_to_string())

@@ -1,0 +1,53 @@
+"""What can be chosen about the learned profile."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = ["RankerConfig"]
+
+DAY_S = 86_400.0
+
+Count = Annotated[int, Field(ge=1)]
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+
+
+class RankerConfig(BaseModel):
+    """Settings of the ranker and its sources.
+
+    Attributes:
+        origin_count: how many earlier moments it learns from, at which all sources are fitted anew; 0: no ranker. The
+            newest of them calibrates it, so there have to be two.
+        user_count: at most so many users of each task at each origin.
+        depth: candidates of each source.
+        tree_count, leaf_count, learning_rate, leaf_example_count, feature_share, leaf_regularisation: of the gradient
+            boosting, in the order of LightGBM's num_iterations, num_leaves, learning_rate, min_data_in_leaf,
+            feature_fraction, lambda_l2.
+        neighbour_count: M, neighbours of an item.
+        neighbour_regularisation: lambda of EASE.
+        neighbour_half_life_s: how fast an event loses its say.
+        common_user_count: fewest users that two neighbours have in common.
+        factor_count, factor_regularisation, factor_confidence: of iALS.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    origin_count: Annotated[int, Field(ge=0)] = 3
+    user_count: Count = 3000
+    depth: Count = 150
+    tree_count: Count = 100
+    leaf_count: Annotated[int, Field(ge=2)] = 31
+    learning_rate: Positive = 0.05
+    leaf_example_count: Count = 200
+    feature_share: Annotated[float, Field(gt=0, le=1)] = 0.4
+    leaf_regularisation: NotNegative = 5.0
+    neighbour_count: Count = 200
+    neighbour_regularisation: Positive = 300.0
+    neighbour_half_life_s: Positive = 180 * DAY_S
+    common_user_count: Count = 2
+    factor_count: Count = 128
+    factor_regularisation: Positive = 50.0
+    factor_confidence: Positive = 10.0

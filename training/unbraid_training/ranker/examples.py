@@ -1,0 +1,79 @@
+"""Examples of the ranker: the candidates that the pipeline finds for users at an earlier moment, and what was taken."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from unbraid_core.pipeline import Pipeline
+from unbraid_core.types import BoolArray, DoubleArray, FloatArray, IntArray, Profile, Query
+from unbraid_training.evaluation.cases import Cases, Task
+from unbraid_training.evaluation.metrics import RANK_COUNT
+
+__all__ = ["RankerExamples"]
+
+BATCH_SIZE = 32
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RankerExamples:
+    """The candidates of Q users, user by user.
+
+    Attributes:
+        feature_CF: float32, of ``Pipeline.features``.
+        row_C: the candidates.
+        taken_C: whether the candidate is a target of the user.
+        size_Q: how many candidates each user has.
+    """
+
+    feature_CF: FloatArray
+    row_C: IntArray
+    taken_C: BoolArray
+    size_Q: IntArray
+
+    @classmethod
+    def of(cls, pipeline: Pipeline, cases: Cases, on_user: Callable[[], None]) -> RankerExamples:
+        """Ask the pipeline, which is over the catalogue of the cases, about every user at their moment."""
+        rows, features, taken = [], [], []
+        for start in range(0, len(cases), BATCH_SIZE):
+            users = range(start, min(start + BATCH_SIZE, len(cases)))
+            queries = [_query(cases, user) for user in users]
+            for user, (row_C, feature_CF) in zip(users, pipeline.features(queries), strict=True):
+                rows.append(row_C)
+                features.append(feature_CF)
+                taken.append(np.isin(row_C, cases.targets[user]))
+                on_user()
+        return cls(
+            feature_CF=np.concatenate(features),
+            row_C=np.concatenate(rows),
+            taken_C=np.concatenate(taken),
+            size_Q=np.array([len(row_C) for row_C in rows]),
+        )
+
+    @classmethod
+    def concatenated(cls, parts: Sequence[RankerExamples]) -> RankerExamples:
+        """The users of all parts, one part after the other."""
+        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in cls.__slots__))
+
+    def ranked(self, score_C: DoubleArray) -> IntArray:
+        """The best candidates of every user: int64 [Q, RANK_COUNT], -1 after the end of a short list."""
+        row_QR = np.full((len(self.size_Q), RANK_COUNT), -1, np.int64)
+        stops = np.cumsum(self.size_Q)[:-1]
+        for user, (row_C, own_score_C) in enumerate(
+            zip(np.split(self.row_C, stops), np.split(score_C, stops), strict=True)
+        ):
+            best_R = np.argsort(-own_score_C, kind="stable")[:RANK_COUNT]
+            row_QR[user, : len(best_R)] = row_C[best_R]
+        return row_QR
+
+
+def _query(cases: Cases, user: int) -> Query:
+    return Query(
+        history=cases.history(user),
+        now_s=float(cases.now_s_H[user]),
+        limit=1,
+        include_seen=cases.task is Task.ALL,
+        profile=Profile.LEARNED,
+    )

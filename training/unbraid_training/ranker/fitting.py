@@ -1,0 +1,58 @@
+"""Fitting the ranker to the examples of all origins, and its probabilities to an origin that it has not seen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from unbraid_training.data.dataset import Dataset
+from unbraid_training.evaluation.cases import Task
+from unbraid_training.evaluation.metrics import user_metrics
+from unbraid_training.ranker.booster import BoosterRanker, fit_booster
+from unbraid_training.ranker.calibration import fit_calibration
+from unbraid_training.ranker.config import RankerConfig
+from unbraid_training.ranker.examples import RankerExamples
+from unbraid_training.ranker.origin import Origin
+from unbraid_training.ranker.sources import fit_inputs
+from unbraid_training.ranker.trained import TrainedRanker
+
+__all__ = ["fit_ranker"]
+
+
+def fit_ranker(
+    newest: Origin, examples: Sequence[Mapping[Task, RankerExamples]], data: Dataset, config: RankerConfig, seed: int
+) -> TrainedRanker:
+    """Fit the ranker to all examples, and the inputs that it is served with to all training events.
+
+    Probabilities and validation metrics are those of a ranker that has not seen the newest origin.
+
+    Args:
+        newest: the newest origin.
+        examples: of every origin, the newest first; at least two.
+        data: all training events.
+        config: settings.
+        seed: of factors and trees.
+    """
+    unseen, *earlier = examples
+    blind = fit_booster([part for parts in earlier for part in parts.values()], config, seed)
+    score_C = np.concatenate([blind.score(part.feature_CF) for part in unseen.values()])
+    taken_C = np.concatenate([part.taken_C for part in unseen.values()])
+    ranker = fit_booster([part for parts in examples for part in parts.values()], config, seed)
+    return TrainedRanker(
+        booster_text=ranker.text,
+        inputs=fit_inputs(data, config, seed),
+        common_user_count=config.common_user_count,
+        calibration=fit_calibration(score_C, taken_C),
+        validation=_validate(blind, newest, unseen),
+    )
+
+
+def _validate(ranker: BoosterRanker, origin: Origin, examples: Mapping[Task, RankerExamples]) -> dict[str, float]:
+    """Mean metrics of both tasks, named as in ``new ndcg@50``."""
+    means: dict[str, float] = {}
+    for task, part in examples.items():
+        cases = origin.cases[task]
+        metrics = user_metrics(part.ranked(ranker.score(part.feature_CF)), cases.targets, len(cases.catalogue))
+        means |= {f"{task} {name}": float(value_H.mean()) for name, value_H in metrics.items()}
+    return means

@@ -1,0 +1,29 @@
+"""A trained ranker with all that an export needs of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from unbraid_core.calibration import Calibration
+from unbraid_core.ranker_inputs import RankerInputs
+
+__all__ = ["TrainedRanker"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrainedRanker:
+    """The learned profile.
+
+    Attributes:
+        booster_text: the model, as LightGBM writes it.
+        inputs: its sources and statistics, fitted on all training events.
+        common_user_count: fewest users that two neighbours have in common.
+        calibration: log odds to probabilities.
+        validation: metrics at the newest origin, of a ranker that learned from the others only.
+    """
+
+    booster_text: str
+    inputs: RankerInputs
+    common_user_count: int
+    calibration: Calibration
+    validation: dict[str, float]
