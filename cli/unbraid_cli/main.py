@@ -17,6 +17,7 @@ EXTRA_OF_MODULE = {
     "threadpoolctl": "train",
     "safetensors": "train",
     "onnx": "train",
+    "onnxmltools": "train",
     "onnxscript": "train",
     "grpc_health": "server",
     "grpc_reflection": "server",

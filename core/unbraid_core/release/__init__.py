@@ -6,6 +6,7 @@ from unbraid_core.release.manifest import (
     ExportManifest,
     FileEntry,
     IndexSpec,
+    RankerSpec,
     ReleaseManifest,
     TrainingRecord,
 )
@@ -22,6 +23,7 @@ __all__ = [
     "FileEntry",
     "IndexSpec",
     "Probe",
+    "RankerSpec",
     "Release",
     "ReleaseManifest",
     "ReleaseStore",

@@ -6,10 +6,16 @@ __all__ = [
     "CATALOGUE",
     "EXPORT_FILES",
     "EXPORT_MANIFEST",
+    "FACTORS",
     "INDEX",
     "ITEM_FEATURES",
+    "ITEM_STATISTICS",
     "ITEM_VECTORS",
+    "NEIGHBOUR_ROWS",
+    "NEIGHBOUR_WEIGHTS",
     "QUERIES",
+    "RANKER",
+    "RANKER_FILES",
     "RELEASE_FILES",
     "RELEASE_MANIFEST",
     "REPORTS",
@@ -29,6 +35,14 @@ REPORTS = "reports"
 # Interest vectors of held-out histories, float32 [Q, D], without any id: an index is measured on them. They are still
 # taken from what users did, so an export may carry them, and a release never does: it holds no user data.
 QUERIES = "queries.npy"
+
+# What profile ``learned`` needs; a release has all of these or none.
+RANKER = "ranker.onnx"
+NEIGHBOUR_ROWS = "neighbour_rows.npy"
+NEIGHBOUR_WEIGHTS = "neighbour_weights.npy"
+FACTORS = "factors.npy"
+ITEM_STATISTICS = "item_statistics.npy"
+RANKER_FILES = (RANKER, NEIGHBOUR_ROWS, NEIGHBOUR_WEIGHTS, FACTORS, ITEM_STATISTICS)
 
 EXPORT_FILES = (USER_ENCODER, ITEM_VECTORS, ITEM_FEATURES, CATALOGUE)
 RELEASE_FILES = (*EXPORT_FILES, INDEX)

@@ -14,7 +14,7 @@ from typing import Annotated, ClassVar, Literal, TypeVar
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from unbraid_core.errors import IncompatibleError, IntegrityError
-from unbraid_core.release.layout import EXPORT_FILES, EXPORT_MANIFEST, RELEASE_FILES, RELEASE_MANIFEST
+from unbraid_core.release.layout import EXPORT_FILES, EXPORT_MANIFEST, RANKER_FILES, RELEASE_FILES, RELEASE_MANIFEST
 from unbraid_core.types import Scoring
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "ExportManifest",
     "FileEntry",
     "IndexSpec",
+    "RankerSpec",
     "ReleaseManifest",
     "TrainingRecord",
     "dump_manifest",
@@ -103,6 +104,19 @@ class IndexSpec(_Strict):
     query_source: Literal["held-out interests", "item vectors"]
 
 
+class RankerSpec(_Strict):
+    """What ranker.onnx was trained on, and the numbers that belong to the arrays beside it."""
+
+    features: Annotated[list[str], Field(min_length=1, description="columns of its input, in order")]
+    tree_count: Annotated[int, Field(ge=1)]
+    depth: Annotated[int, Field(ge=1, description="candidates that each source brings")]
+    neighbour_half_life_s: PositiveSeconds
+    neighbour_common_users: Annotated[int, Field(ge=1, description="neighbours have at least so many users in common")]
+    factor_confidence: Annotated[float, Field(gt=0)]
+    factor_regularisation: Annotated[float, Field(gt=0)]
+    parity_max_difference: Annotated[float, Field(ge=0, description="of log odds, between ONNX Runtime and LightGBM")]
+
+
 class ExportManifest(_Strict):
     """export.json: everything about a release but its index.
 
@@ -121,6 +135,8 @@ class ExportManifest(_Strict):
     half_life_s: list[PositiveSeconds]
     scoring: PossibleScoring
     training: TrainingRecord
+    # Left out of the text where there is none, so a manifest without a ranker is as it was before there were any.
+    ranker: Annotated[RankerSpec | None, Field(exclude_if=lambda ranker: ranker is None)] = None
     files: dict[FilePath, FileEntry]
 
     @model_validator(mode="after")
@@ -133,7 +149,8 @@ class ExportManifest(_Strict):
 
     @model_validator(mode="after")
     def _nothing_missing(self) -> ExportManifest:
-        missing = [name for name in self.required_files if name not in self.files]
+        required = (*self.required_files, *(RANKER_FILES if self.ranker else ()))
+        missing = [name for name in required if name not in self.files]
         if missing:
             raise ValueError(f"files does not list {', '.join(missing)}")
         return self

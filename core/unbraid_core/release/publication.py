@@ -16,6 +16,7 @@ from unbraid_core.release.manifest import (
     ExportManifest,
     FileEntry,
     IndexSpec,
+    RankerSpec,
     ReleaseManifest,
     TrainingRecord,
 )
@@ -36,10 +37,12 @@ def publish_export(
     half_life_s: Sequence[float],
     scoring: Scoring,
     training: TrainingRecord,
+    ranker: RankerSpec | None = None,
 ) -> ExportManifest:
     """Publish what lies in the staging folder as the export ``name`` under the root of the staging.
 
-    Every file in the folder becomes part of it: those of ``layout.EXPORT_FILES``, perhaps ``layout.QUERIES``, reports.
+    Every file in the folder becomes part of it: those of ``layout.EXPORT_FILES``, perhaps ``layout.QUERIES``, reports,
+    and those of ``layout.RANKER_FILES`` where there is a ranker.
 
     Args:
         staging: holds the files; it is empty afterwards.
@@ -50,6 +53,7 @@ def publish_export(
         half_life_s: seconds, one per interest.
         scoring: numbers of the score formula.
         training: what the model has seen.
+        ranker: what ``layout.RANKER`` was trained on, None where there is none.
 
     Raises:
         Conflict: the name is taken.
@@ -63,6 +67,7 @@ def publish_export(
         half_life_s=list(half_life_s),
         scoring=scoring,
         training=training,
+        ranker=ranker,
         files=entries(staging.folder),
     )
     return staging.publish(name, manifest)

@@ -10,9 +10,12 @@ import numpy as np
 
 from unbraid_core.catalogue import Catalogue
 from unbraid_core.errors import IncompatibleError, IntegrityError, NotFound
+from unbraid_core.ranker_inputs import RankerInputs
+from unbraid_core.release.arrays import check_finite, read_matrix
 from unbraid_core.release.files import readable, verify
 from unbraid_core.release.layout import CATALOGUE, ITEM_FEATURES, ITEM_VECTORS, QUERIES
 from unbraid_core.release.manifest import ExportManifest, ReleaseManifest, parse_manifest
+from unbraid_core.release.ranker import read_ranker_inputs
 from unbraid_core.types import FloatArray
 
 __all__ = ["Export", "Release", "open_export", "open_release", "read_manifest"]
@@ -29,6 +32,7 @@ class _Opened(Generic[M]):
     item_vectors_ID: FloatArray
     log_popularity_I: FloatArray
     catalogue: Catalogue
+    ranker_inputs: RankerInputs | None
 
     def path(self, name: str) -> Path:
         """Where a listed file lies.
@@ -50,6 +54,7 @@ class Release(_Opened[ReleaseManifest]):
         item_vectors_ID: unit vectors of the items, memory-mapped.
         log_popularity_I: log of each item's decayed, smoothed share of all events; finite.
         catalogue: the I items.
+        ranker_inputs: what profile ``learned`` reads, memory-mapped; None where the release has no ranker.
     """
 
     __slots__ = ()
@@ -110,23 +115,21 @@ def read_manifest(folder: Path, model: type[M]) -> M:
     return parse_manifest(text, model, where)
 
 
-def _load(folder: Path, manifest: ExportManifest) -> tuple[FloatArray, FloatArray, Catalogue]:
+def _load(folder: Path, manifest: ExportManifest) -> tuple[FloatArray, FloatArray, Catalogue, RankerInputs | None]:
     verify(folder, manifest.files, manifest.file_name)
     item_vectors_ID = _unit_vectors(folder / ITEM_VECTORS, manifest.encoder.dimension)
-    features_IF = _matrix(folder / ITEM_FEATURES, 1)
-    if not np.isfinite(features_IF).all():
-        raise IntegrityError(f"{folder.name}/{ITEM_FEATURES}: a value is not finite")
+    features_IF = check_finite(folder / ITEM_FEATURES, read_matrix(folder / ITEM_FEATURES, np.float32, 1))
     catalogue = Catalogue.open(folder / CATALOGUE)
     if not len(catalogue) == len(item_vectors_ID) == len(features_IF):
         raise IncompatibleError(
             f"{folder.name}: {len(catalogue)} items in {CATALOGUE}, {len(item_vectors_ID)} in {ITEM_VECTORS}, "
             f"{len(features_IF)} in {ITEM_FEATURES}"
         )
-    return item_vectors_ID, features_IF[:, 0], catalogue
+    return item_vectors_ID, features_IF[:, 0], catalogue, read_ranker_inputs(folder, manifest, len(catalogue))
 
 
 def _unit_vectors(path: Path, dimension: int) -> FloatArray:
-    vectors_ND = _matrix(path, dimension)
+    vectors_ND = read_matrix(path, np.float32, dimension)
     length_N = np.sqrt(np.einsum("nd,nd->n", vectors_ND, vectors_ND))
     # Written so that a length that is not a number is refused too.
     bad_N = ~(np.abs(length_N - 1.0) <= UNIT_LENGTH_TOLERANCE)
@@ -134,16 +137,3 @@ def _unit_vectors(path: Path, dimension: int) -> FloatArray:
         row = int(bad_N.argmax())
         raise IntegrityError(f"{path.parent.name}/{path.name}: row {row} has length {length_N[row]}, expected 1")
     return vectors_ND
-
-
-def _matrix(path: Path, width: int) -> FloatArray:
-    where = f"{path.parent.name}/{path.name}"
-    try:
-        # Unlike np.load this reads .npy files and nothing else: no archives, and no pickles, whatever the defaults are.
-        matrix = np.lib.format.open_memmap(path, mode="r")
-    except ValueError as error:
-        raise IntegrityError(f"{where}: not a NumPy array: {error}") from None
-    if matrix.dtype != np.float32 or matrix.ndim != 2 or matrix.shape[1] != width:
-        raise IncompatibleError(f"{where}: expected float32 [*, {width}], found {matrix.dtype} {list(matrix.shape)}")
-    # A plain array over the same mapping: indexing the memmap class itself takes 2 to 8 times as long.
-    return np.asarray(matrix)

@@ -11,6 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from unbraid_core.errors import IncompatibleError, IntegrityError
+from unbraid_core.release.layout import RANKER_FILES
 from unbraid_core.release.manifest import (
     ExportManifest,
     FileEntry,
@@ -58,6 +59,28 @@ def test_times_are_stored_in_utc() -> None:
     assert b'"created_time": "2026-05-31T23:30:00Z"' in dump_manifest(manifest)
 
 
+RANKER = {
+    "features": ["affinity"],
+    "tree_count": 100,
+    "depth": 150,
+    "neighbour_half_life_s": 86_400.0,
+    "neighbour_common_users": 3,
+    "factor_confidence": 10.0,
+    "factor_regularisation": 50.0,
+    "parity_max_difference": 1e-6,
+}
+
+
+def test_a_ranker_is_told_with_its_files_and_is_not_mentioned_where_there_is_none() -> None:
+    document = json.loads(fixture_text())
+    files = document["files"] | dict.fromkeys(RANKER_FILES, ENTRY)
+    manifest = read(sealed(document | {"ranker": RANKER, "files": files}))
+    assert manifest.ranker is not None
+    assert manifest.ranker.model_dump() == RANKER
+    assert read(dump_manifest(seal_manifest(manifest))).ranker == manifest.ranker
+    assert b"ranker" not in dump_manifest(read(fixture_text()))
+
+
 Change = Callable[[dict[str, Any]], object]
 
 
@@ -85,6 +108,10 @@ Change = Callable[[dict[str, Any]], object]
         (lambda m: m["index"].update(family="magic"), "index.family"),
         (lambda m: m.update(release_id="../r"), "release_id"),
         (lambda m: m.update(space_id="a\n"), "space_id"),
+        (lambda m: m.update(ranker=RANKER), "files does not list ranker.onnx, neighbour_rows.npy"),
+        (lambda m: m.update(ranker=RANKER | {"features": []}), "ranker.features"),
+        (lambda m: m.update(ranker=RANKER | {"depth": 0}), "ranker.depth"),
+        (lambda m: m.update(ranker=RANKER | {"factor_regularisation": 0.0}), "ranker.factor_regularisation"),
         (lambda m: m["files"].pop("index.faiss"), "files does not list index.faiss"),
         (lambda m: m["files"]["index.faiss"].update(size=-1), "files.index.faiss.size"),
         (lambda m: m["files"]["index.faiss"].update(sha256="F" * 64), "files.index.faiss.sha256"),

@@ -89,6 +89,30 @@ def test_a_release_is_its_export_and_the_index_and_never_the_queries(export: Exp
     assert re.fullmatch(r"20260501T102030Z-[0-9a-f]{8}", manifest.release_id)
 
 
+def test_a_rebuild_keeps_the_ranker(release_learned: Path, tmp_path: Path) -> None:
+    source = open_release(release_learned)
+    with Staging(tmp_path) as staging:
+        (staging.folder / "index.faiss").write_bytes(b"another index")
+        child = publish_release(
+            staging, source, index=source.manifest.index, parent=source.manifest.release_id, created_time=NOW
+        )
+    opened = ReleaseStore(tmp_path).open(child.release_id)
+    assert opened.manifest.ranker == source.manifest.ranker
+    assert opened.path("ranker.onnx").read_bytes() == source.path("ranker.onnx").read_bytes()
+    assert opened.ranker_inputs is not None
+    assert source.ranker_inputs is not None
+    assert opened.ranker_inputs.depth == source.ranker_inputs.depth
+    assert opened.ranker_inputs.statistics.reference_time_s == source.manifest.training.last_event_time.timestamp()
+    for after, before in (
+        (opened.ranker_inputs.neighbours.row_IM, source.ranker_inputs.neighbours.row_IM),
+        (opened.ranker_inputs.neighbours.weight_IM, source.ranker_inputs.neighbours.weight_IM),
+        (opened.ranker_inputs.factors.vector_IF, source.ranker_inputs.factors.vector_IF),
+        (opened.ranker_inputs.statistics.value_IS, source.ranker_inputs.statistics.value_IS),
+    ):
+        np.testing.assert_array_equal(after, before)
+        assert not after.flags.writeable
+
+
 def test_the_id_tells_the_content(export: Export, tmp_path: Path) -> None:
     first = release_of(export, tmp_path / "releases").release_id
     later = release_of(export, tmp_path / "releases", NOW.replace(minute=21)).release_id
