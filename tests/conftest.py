@@ -141,6 +141,12 @@ def model_v1(release_v1: Path) -> Model:
 
 
 @pytest.fixture(scope="session")
+def model_learned(release_learned: Path) -> Model:
+    """The release with a ranker, ready to answer on the CPU."""
+    return load_model(open_release(release_learned), Device.CPU)
+
+
+@pytest.fixture(scope="session")
 def state_v1(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SqliteStateStore]:
     """The state store of ``channel_v1``; tests add users under names of their own."""
     store = SqliteStateStore(tmp_path_factory.mktemp("state") / "state.db")

@@ -6,45 +6,30 @@ in the graph, so it stays small, and batch and length are free.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import onnxruntime as ort
-from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from unbraid_core.errors import IncompatibleError
 from unbraid_core.release import EncoderSpec
 from unbraid_core.types import HistoryBatch, InterestBatch
-from unbraid_server.device import CUDA_PROVIDER, Device, DeviceChoice, choose_device, confirm_device
+from unbraid_server.device import Device, DeviceChoice, choose_device, confirm_device
+from unbraid_server.onnx_session import Ports, check_ports, open_session
 
-__all__ = ["INTRA_OP_THREADS", "OnnxEncoder"]
+__all__ = ["OnnxEncoder"]
 
-INTRA_OP_THREADS = 1
-
-LOAD_ERRORS = (
-    ort_errors.Fail,
-    ort_errors.InvalidArgument,
-    ort_errors.InvalidGraph,
-    ort_errors.InvalidProtobuf,
-    ort_errors.NotImplemented,
-    ort_errors.RuntimeException,
-)
-
-# A size that stands for itself is free; K, D and nothing else are numbers.
-INPUTS = {
+INPUTS: Ports = {
     "item_vectors": ("tensor(float)", "BLD"),
     "age": ("tensor(float)", "BL"),
     "action": ("tensor(int64)", "BL"),
     "mask": ("tensor(bool)", "BL"),
 }
-OUTPUTS = {"interests": ("tensor(float)", "BKD"), "assignment": ("tensor(float)", "BKL")}
+OUTPUTS: Ports = {"interests": ("tensor(float)", "BKD"), "assignment": ("tensor(float)", "BKL")}
 
 
 class OnnxEncoder:
     """An exported user encoder. Safe to call from several threads at once.
-
-    One call uses one thread: calls run side by side, and threads inside a call cost more than they give.
 
     Args:
         path: the verified user_encoder.onnx.
@@ -61,11 +46,11 @@ class OnnxEncoder:
 
     def __init__(self, path: Path, spec: EncoderSpec, device: Device) -> None:
         choice = choose_device(device, ort.get_available_providers())
-        self._session = _open_session(path, choice)
+        self._session = open_session(path, choice.providers)
         self.device: DeviceChoice = confirm_device(choice, self._session.get_providers())
         sizes = {"K": spec.interest_count, "D": spec.dimension}
-        _check_ports(path.name, "input", self._session.get_inputs(), INPUTS, sizes)
-        _check_ports(path.name, "output", self._session.get_outputs(), OUTPUTS, sizes)
+        check_ports(path.name, "input", self._session.get_inputs(), INPUTS, sizes)
+        check_ports(path.name, "output", self._session.get_outputs(), OUTPUTS, sizes)
         self._check_answer(path.name, spec)
 
     def encode(self, batch: HistoryBatch) -> InterestBatch:
@@ -94,47 +79,3 @@ class OnnxEncoder:
         expected = (2, spec.interest_count, spec.dimension), (2, spec.interest_count, 3)
         if shapes != expected:
             raise IncompatibleError(f"{name}: answers with shapes {shapes}, the manifest promises {expected}")
-
-
-def _open_session(path: Path, choice: DeviceChoice) -> ort.InferenceSession:
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = INTRA_OP_THREADS
-    options.inter_op_num_threads = 1
-    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    if CUDA_PROVIDER in choice.providers:
-        ort.preload_dlls()
-    try:
-        return ort.InferenceSession(path, options, providers=list(choice.providers))
-    except LOAD_ERRORS as error:
-        raise IncompatibleError(f"{path.name}: ONNX Runtime cannot load it: {str(error).splitlines()[0]}") from None
-
-
-def _check_ports(
-    name: str,
-    kind: str,
-    found: Sequence[ort.NodeArg],
-    expected: dict[str, tuple[str, str]],
-    sizes: dict[str, int],
-) -> None:
-    """Compare the inputs or outputs of a graph with the contract."""
-    nodes = {node.name: node for node in found}
-    if set(nodes) != set(expected):
-        raise IncompatibleError(f"{name}: {kind}s are {sorted(nodes)}, expected {sorted(expected)}; export it again")
-    for port, (element_type, axes) in expected.items():
-        node = nodes[port]
-        fits = node.type == element_type and len(node.shape) == len(axes)
-        if not fits or not all(_size_fits(*each, sizes) for each in zip(node.shape, axes, strict=True)):
-            promised = ", ".join(str(sizes.get(axis, axis)) for axis in axes)
-            raise IncompatibleError(
-                f"{name}: {kind} {port!r} is {node.type} {node.shape}, expected {element_type} [{promised}]; "
-                "export it again"
-            )
-
-
-def _size_fits(size: int | str | None, axis: str, sizes: dict[str, int]) -> bool:
-    """B and L must be free. K and D are what the manifest says, or left open and checked by a run."""
-    if isinstance(size, int):
-        return size == sizes.get(axis)
-    return True

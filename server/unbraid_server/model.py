@@ -11,11 +11,12 @@ from unbraid_core.catalogue import Catalogue
 from unbraid_core.errors import IncompatibleError
 from unbraid_core.pipeline import Pipeline
 from unbraid_core.release import Release, ReleaseManifest
-from unbraid_core.release.layout import INDEX, USER_ENCODER
-from unbraid_core.types import History
+from unbraid_core.release.layout import INDEX, RANKER, USER_ENCODER
+from unbraid_core.types import History, Profile
 from unbraid_index.faiss_searcher import FaissSearcher
 from unbraid_server.device import Device, DeviceChoice
 from unbraid_server.encoder import OnnxEncoder
+from unbraid_server.ranker import OnnxRanker
 
 __all__ = ["KnownHistory", "Model", "load_model"]
 
@@ -56,6 +57,11 @@ class Model:
         """Identifies the vector space."""
         return self.manifest.space_id
 
+    @property
+    def profiles(self) -> tuple[Profile, ...]:
+        """The profiles that it can rank with, the one for callers without a wish first."""
+        return (Profile.FORMULA,) if self.pipeline.ranker is None else (Profile.LEARNED, Profile.FORMULA)
+
     def history(
         self, item_ids: Sequence[str], times_s: Sequence[float], actions: Sequence[str], until_s: float | None
     ) -> KnownHistory:
@@ -79,7 +85,7 @@ class Model:
 
 
 def load_model(release: Release, device: Device) -> Model:
-    """Load the encoder and the index of a verified release.
+    """Load the encoder, the index and, where there is one, the ranker of a verified release.
 
     Raises:
         DeviceUnavailable: the demanded device cannot be had.
@@ -102,6 +108,8 @@ def load_model(release: Release, device: Device) -> Model:
         half_life_s_K=np.array(manifest.half_life_s),
         scoring=manifest.scoring,
         max_history=manifest.encoder.max_history,
+        ranker_inputs=release.ranker_inputs,
+        ranker=None if manifest.ranker is None else OnnxRanker(release.path(RANKER), manifest.ranker),
     )
     return Model(
         manifest=manifest,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -44,7 +45,7 @@ def main() -> int:
 
 
 def probe(model: Model) -> int:
-    """Answer the golden queries and return how many there were.
+    """Answer the golden queries in every profile and return how many there were.
 
     Raises:
         IncompatibleError: an answer breaks a rule.
@@ -52,8 +53,10 @@ def probe(model: Model) -> int:
     queries = golden_queries(model)
     for query, interests in zip(queries, model.pipeline.interests(queries), strict=True):
         _refuse(model, query, None if interests is None else _interests_problem(interests))
-    for query, ranking in zip(queries, model.pipeline.recommend(queries), strict=True):
-        _refuse(model, query, _ranking_problem(model, query, ranking))
+    for profile in model.profiles:
+        asked = [replace(query, profile=profile) for query in queries]
+        for query, ranking in zip(asked, model.pipeline.recommend(asked), strict=True):
+            _refuse(model, query, _ranking_problem(model, query, ranking))
     return len(queries)
 
 

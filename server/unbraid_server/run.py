@@ -10,9 +10,9 @@ from collections.abc import Callable
 from structlog.typing import FilteringBoundLogger
 
 from unbraid_core.release import ReleaseStore
-from unbraid_server.encoder import INTRA_OP_THREADS
 from unbraid_server.logs import open_log
 from unbraid_server.model import Model, load_model
+from unbraid_server.onnx_session import INTRA_OP_THREADS
 from unbraid_server.server import Server
 from unbraid_server.settings import ServerSettings
 from unbraid_server.sqlite_state import SqliteStateStore

@@ -7,8 +7,8 @@ import grpc
 from unbraid.v1 import status_pb2 as pb
 from unbraid.v1.status_pb2_grpc import StatusServiceServicer
 from unbraid_core.ports import StateStore
-from unbraid_server.encoder import INTRA_OP_THREADS
 from unbraid_server.model import Model
+from unbraid_server.onnx_session import INTRA_OP_THREADS
 from unbraid_server.timestamps import timestamp
 from unbraid_server.versions import component_versions
 

@@ -1,0 +1,84 @@
+"""Sessions of ONNX Runtime: one thread a call, and inputs and outputs that are those of the contract."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import onnxruntime as ort
+from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
+
+from unbraid_core.errors import IncompatibleError
+from unbraid_server.device import CUDA_PROVIDER
+
+__all__ = ["INTRA_OP_THREADS", "Ports", "check_ports", "open_session"]
+
+INTRA_OP_THREADS = 1
+
+LOAD_ERRORS = (
+    ort_errors.Fail,
+    ort_errors.InvalidArgument,
+    ort_errors.InvalidGraph,
+    ort_errors.InvalidProtobuf,
+    ort_errors.NotImplemented,
+    ort_errors.RuntimeException,
+)
+
+# The element type and the axes of each input or output, one letter for each axis.
+Ports = Mapping[str, tuple[str, str]]
+
+
+def open_session(path: Path, providers: Sequence[str]) -> ort.InferenceSession:
+    """Load a verified ONNX file.
+
+    One call uses one thread: calls run side by side, and threads inside a call cost more than they give.
+
+    Raises:
+        IncompatibleError: not a model that this ONNX Runtime can run.
+    """
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = INTRA_OP_THREADS
+    options.inter_op_num_threads = 1
+    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    if CUDA_PROVIDER in providers:
+        ort.preload_dlls()
+    try:
+        return ort.InferenceSession(path, options, providers=list(providers))
+    except LOAD_ERRORS as error:
+        raise IncompatibleError(f"{path.name}: ONNX Runtime cannot load it: {str(error).splitlines()[0]}") from None
+
+
+def check_ports(name: str, kind: str, found: Sequence[ort.NodeArg], expected: Ports, sizes: Mapping[str, int]) -> None:
+    """Compare the inputs or outputs of a graph with the contract.
+
+    Args:
+        name: of the file, for messages.
+        kind: input or output.
+        found: what the graph has.
+        expected: what it has to have.
+        sizes: of the axes that are fixed. A graph may leave an output open, but must not fix any other axis.
+
+    Raises:
+        IncompatibleError: a name, type or shape differs.
+    """
+    nodes = {node.name: node for node in found}
+    if set(nodes) != set(expected):
+        raise IncompatibleError(f"{name}: {kind}s are {sorted(nodes)}, expected {sorted(expected)}; export it again")
+    for port, (element_type, axes) in expected.items():
+        node = nodes[port]
+        fits = node.type == element_type and len(node.shape) == len(axes)
+        if not fits or not all(_size_fits(*each, sizes) for each in zip(node.shape, axes, strict=True)):
+            promised = ", ".join(str(sizes.get(axis, axis)) for axis in axes)
+            raise IncompatibleError(
+                f"{name}: {kind} {port!r} is {node.type} {node.shape}, expected {element_type} [{promised}]; "
+                "export it again"
+            )
+
+
+def _size_fits(size: int | str | None, axis: str, sizes: Mapping[str, int]) -> bool:
+    """A size that is a number is that of the contract; one that stands for itself is left open."""
+    if isinstance(size, int):
+        return size == sizes.get(axis)
+    return True
