@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
@@ -157,7 +158,20 @@ def state_v1(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SqliteStateSt
 @pytest.fixture(scope="session")
 def channel_v1(model_v1: Model, state_v1: SqliteStateStore) -> Iterator[grpc.Channel]:
     """A channel over a real socket to a server of that release in this process."""
-    server = Server(model_v1, state_v1, ServerSettings(port=0, threads=2), open_log("error"))
+    with _serving(model_v1, state_v1) as channel:
+        yield channel
+
+
+@pytest.fixture(scope="session")
+def channel_learned(model_learned: Model, state_v1: SqliteStateStore) -> Iterator[grpc.Channel]:
+    """The same of the release with a ranker."""
+    with _serving(model_learned, state_v1) as channel:
+        yield channel
+
+
+@contextmanager
+def _serving(model: Model, state: SqliteStateStore) -> Iterator[grpc.Channel]:
+    server = Server(model, state, ServerSettings(port=0, threads=2), open_log("error"))
     port = server.start()
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
         yield channel

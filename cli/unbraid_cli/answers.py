@@ -18,6 +18,7 @@ from unbraid_client import (
     Evidence,
     Interest,
     InterestsResult,
+    Profile,
     Recommendation,
     RecommendResult,
     ServerStatus,
@@ -41,8 +42,8 @@ def print_recommendations(result: RecommendResult, console: Console) -> None:
     terms = _terms_shown(result.recommendations)
     console.print(_recommendation_table(result.recommendations, terms))
     console.print()
-    console.print(f"score = {' + '.join(terms)}; # is the interest behind it", style="dim")
-    _print_footer(console, result, f"basis {result.basis}")
+    console.print(f"{_score_legend(result, terms)}; # is the interest behind it", style="dim")
+    _print_footer(console, result, f"basis {result.basis} · profile {result.profile}")
 
 
 def print_interests(result: InterestsResult, console: Console) -> None:
@@ -89,6 +90,7 @@ def print_status(status: ServerStatus, console: Console) -> None:
         "encoder": f"{release.interest_count} interests x {release.dimension} dimensions, "
         f"last {release.max_history} events",
         "index": f"{release.index_family}, recall@{release.index_recall_at} {release.index_recall:.4f}",
+        "ranking": ", ".join(release.ranking_profiles),
         "device": f"{device.active} (asked for {device.requested})",
         "providers": f"{', '.join(device.providers)}, {device.intra_op_thread_count} thread(s) a call",
         "users": str(status.user_count),
@@ -135,6 +137,12 @@ def _terms_shown(recommendations: Sequence[Recommendation]) -> list[str]:
     """Names of the score terms; the last one is left out where it is 0 throughout."""
     names = ["affinity", "interest", "popular", "own use"]
     return names if any(item.terms.frequency for item in recommendations) else names[:-1]
+
+
+def _score_legend(result: RecommendResult, terms: Sequence[str]) -> str:
+    if result.profile is Profile.LEARNED:
+        return f"score = log odds of the ranker; {' + '.join(terms)} would be that of the formula"
+    return f"score = {' + '.join(terms)}"
 
 
 def _recommendation_table(recommendations: Sequence[Recommendation], terms: Sequence[str]) -> Table:
@@ -187,7 +195,7 @@ def _print_footer(console: Console, result: RecommendResult | InterestsResult, n
     facts = [note, f"release {result.release_id}", f"as of {_minute(result.as_of)} UTC"]
     if result.ignored_event_count:
         facts.append(f"events left out because the release does not know their item: {result.ignored_event_count}")
-    console.print(Text(" · ".join(facts), style="dim"))
+    console.print(Text(" · ".join(facts), style="dim"), soft_wrap=True)
 
 
 def _strongest_first(interests: Sequence[Interest]) -> list[Interest]:

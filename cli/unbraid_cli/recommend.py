@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from unbraid_cli.answers import print_interests, print_recommendations, print_status, to_json
 from unbraid_cli.console import console
 from unbraid_cli.history_file import parse_time, read_history
-from unbraid_client import Event, UnbraidClient
+from unbraid_client import Event, Profile, UnbraidClient
 from unbraid_client import Unavailable as ServerUnavailable
 from unbraid_client.channel import DEFAULT_TARGET
 from unbraid_core.errors import InvalidInput, Unavailable
@@ -34,6 +34,10 @@ def recommend(
     limit: Annotated[int, typer.Option(min=1, max=500, help="How many items.")] = 10,
     as_of: AsOf = None,
     include_seen: Annotated[bool, typer.Option("--include-seen", help="Let items of the history come back.")] = False,
+    profile: Annotated[
+        Literal["formula", "learned"] | None,
+        typer.Option(help="How to rank; by default learned where the release has a ranker, else formula."),
+    ] = None,
     server: Server = DEFAULT_TARGET,
     as_json: Json = False,
 ) -> None:
@@ -41,7 +45,14 @@ def recommend(
     events = _events(user, history)
     moment = None if as_of is None else parse_time(as_of, "--as-of")
     with _connected(server) as client:
-        result = client.recommend(user_id=user, history=events, limit=limit, as_of=moment, include_seen=include_seen)
+        result = client.recommend(
+            user_id=user,
+            history=events,
+            limit=limit,
+            as_of=moment,
+            include_seen=include_seen,
+            profile=None if profile is None else Profile(profile),
+        )
     if as_json:
         console.print_json(to_json(result))
     else:

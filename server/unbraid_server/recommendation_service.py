@@ -54,6 +54,7 @@ class RecommendationService(RecommendationServiceServicer):
             limit=question.limit,
             include_seen=question.include_seen,
             excluded_row_X=excluded_row_X[excluded_row_X >= 0],
+            profile=question.profile or model.profiles[0],
         )
         [ranking] = model.pipeline.recommend([query])
         return recommend_response(model, query, ranking, known.ignored_count)

@@ -12,6 +12,7 @@ from typing import Self
 from unbraid.v1 import recommendation_pb2 as pb
 from unbraid_core.errors import InvalidInput
 from unbraid_core.ports import Event
+from unbraid_core.types import Profile
 from unbraid_server.timestamps import epoch_seconds
 
 __all__ = [
@@ -33,6 +34,11 @@ INCLUDES_SEEN: dict[int, bool] = {
     pb.SEEN_ITEMS_UNSPECIFIED: False,
     pb.SEEN_ITEMS_EXCLUDE: False,
     pb.SEEN_ITEMS_INCLUDE: True,
+}
+PROFILES: dict[int, Profile | None] = {
+    pb.RANKING_PROFILE_UNSPECIFIED: None,
+    pb.RANKING_PROFILE_FORMULA: Profile.FORMULA,
+    pb.RANKING_PROFILE_LEARNED: Profile.LEARNED,
 }
 
 
@@ -60,13 +66,14 @@ Subject = str | EventColumns
 
 @dataclass(frozen=True, slots=True)
 class RecommendQuestion:
-    """A checked RecommendRequest."""
+    """A checked RecommendRequest; without a profile it is for the release to choose."""
 
     subject: Subject
     limit: int
     as_of_s: float | None
     include_seen: bool
     excluded_item_ids: Sequence[str]
+    profile: Profile | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +95,9 @@ def parse_recommend(request: pb.RecommendRequest) -> RecommendQuestion:
     if request.seen_items not in INCLUDES_SEEN:
         known = ", ".join(pb.SeenItems.keys())
         raise InvalidInput("seen_items", f"{request.seen_items} is none of {known}")
+    if request.profile not in PROFILES:
+        known = ", ".join(pb.RankingProfile.keys())
+        raise InvalidInput("profile", f"{request.profile} is none of {known}")
     if len(request.excluded_item_ids) > MAX_EXCLUDED_ITEMS:
         raise InvalidInput(
             "excluded_item_ids", f"{len(request.excluded_item_ids)} ids; send at most {MAX_EXCLUDED_ITEMS}"
@@ -100,6 +110,7 @@ def parse_recommend(request: pb.RecommendRequest) -> RecommendQuestion:
         as_of_s=_as_of(request),
         include_seen=INCLUDES_SEEN[request.seen_items],
         excluded_item_ids=request.excluded_item_ids,
+        profile=PROFILES[request.profile],
     )
 
 

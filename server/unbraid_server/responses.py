@@ -12,11 +12,11 @@ import numpy as np
 
 from unbraid.v1 import recommendation_pb2 as pb
 from unbraid_core.evidence import Evidence, weigh_evidence
-from unbraid_core.types import Basis, Interests, Query, Ranking, Source
+from unbraid_core.types import Basis, Interests, Profile, Query, Ranking, Source
 from unbraid_server.model import Model
 from unbraid_server.timestamps import duration, timestamp
 
-__all__ = ["get_interests_response", "recommend_response"]
+__all__ = ["PROFILES", "get_interests_response", "recommend_response"]
 
 RECOMMEND_EVIDENCE_LIMIT = 3
 
@@ -28,6 +28,12 @@ SOURCES = {
     Source.INTERESTS: pb.CANDIDATE_SOURCE_INTERESTS,
     Source.OWN_ITEMS: pb.CANDIDATE_SOURCE_OWN_ITEMS,
     Source.POPULAR: pb.CANDIDATE_SOURCE_POPULAR,
+    Source.NEIGHBOURS: pb.CANDIDATE_SOURCE_NEIGHBOURS,
+    Source.FACTORS: pb.CANDIDATE_SOURCE_FACTORS,
+}
+PROFILES = {
+    Profile.FORMULA: pb.RANKING_PROFILE_FORMULA,
+    Profile.LEARNED: pb.RANKING_PROFILE_LEARNED,
 }
 # The messages of every combination of sources, by the bits of the combination.
 SOURCE_LISTS = [
@@ -42,6 +48,7 @@ def recommend_response(model: Model, query: Query, ranking: Ranking, ignored_cou
         basis=BASIS[ranking.basis],
         as_of_time=timestamp(query.now_s),
         ignored_event_count=ignored_count,
+        profile=PROFILES[ranking.profile],
     )
     _add_recommendations(response, model, ranking)
     if ranking.interests is not None:

@@ -9,6 +9,7 @@ from unbraid.v1.status_pb2_grpc import StatusServiceServicer
 from unbraid_core.ports import StateStore
 from unbraid_server.model import Model
 from unbraid_server.onnx_session import INTRA_OP_THREADS
+from unbraid_server.responses import PROFILES
 from unbraid_server.timestamps import timestamp
 from unbraid_server.versions import component_versions
 
@@ -57,6 +58,7 @@ def _release_status(model: Model) -> pb.ReleaseStatus:
         index_family=manifest.index.family,
         index_recall=manifest.index.recall,
         index_recall_at=manifest.index.recall_at,
+        ranking_profiles=[PROFILES[profile] for profile in model.profiles],
     )
 
 

@@ -10,7 +10,7 @@ PUBLIC_NAMES = {
     "unbraid_client": """
         AsyncUnbraidClient Basis Cancelled ClientError Conflict DeadlineExceeded DeviceStatus ErrorDetails Event
         EventLike Evidence FieldViolation Interest InterestsResult InvalidRequest Moment NotAllowed NotFound Overloaded
-        RecommendResult Recommendation ReleaseStatus ScoreTerms ServerError ServerStatus Source Unavailable
+        Profile RecommendResult Recommendation ReleaseStatus ScoreTerms ServerError ServerStatus Source Unavailable
         UnbraidClient
     """,
     "unbraid_core.errors": """

@@ -14,7 +14,7 @@ from unbraid_client.channel import DEFAULT_TARGET, DEFAULT_TIMEOUT_S, open_aio_c
 from unbraid_client.errors import error_of
 from unbraid_client.requests import interests_request, recommend_request
 from unbraid_client.results import interests_result, recommend_result, server_status
-from unbraid_client.types import EventLike, InterestsResult, Moment, RecommendResult, ServerStatus
+from unbraid_client.types import EventLike, InterestsResult, Moment, Profile, RecommendResult, ServerStatus
 
 __all__ = ["AsyncUnbraidClient"]
 
@@ -49,6 +49,7 @@ class AsyncUnbraidClient:
         as_of: Moment | None = None,
         include_seen: bool = False,
         excluded_item_ids: Iterable[str] = (),
+        profile: Profile | None = None,
         timeout_s: float | None = None,
     ) -> RecommendResult:
         """Items for a user or a history; see `UnbraidClient.recommend`."""
@@ -59,6 +60,7 @@ class AsyncUnbraidClient:
             as_of=as_of,
             include_seen=include_seen,
             excluded_item_ids=excluded_item_ids,
+            profile=profile,
         )
         return recommend_result(await self._call(self._recommendation.Recommend, request, timeout_s))
 

@@ -13,7 +13,7 @@ from unbraid_client.channel import DEFAULT_TARGET, DEFAULT_TIMEOUT_S, open_chann
 from unbraid_client.errors import error_of
 from unbraid_client.requests import interests_request, recommend_request
 from unbraid_client.results import interests_result, recommend_result, server_status
-from unbraid_client.types import EventLike, InterestsResult, Moment, RecommendResult, ServerStatus
+from unbraid_client.types import EventLike, InterestsResult, Moment, Profile, RecommendResult, ServerStatus
 
 __all__ = ["UnbraidClient"]
 
@@ -53,6 +53,7 @@ class UnbraidClient:
         as_of: Moment | None = None,
         include_seen: bool = False,
         excluded_item_ids: Iterable[str] = (),
+        profile: Profile | None = None,
         timeout_s: float | None = None,
     ) -> RecommendResult:
         """Items for a user of the server's state store, or for a history sent along; exactly one of the two.
@@ -64,11 +65,12 @@ class UnbraidClient:
             as_of: the moment that is answered for; the server's now where it is None.
             include_seen: whether items of the history may come back.
             excluded_item_ids: items that must not come back, at most 10000.
+            profile: how to rank; None takes LEARNED where the release has a ranker, and FORMULA where it has none.
             timeout_s: deadline of this call.
 
         Raises:
             ValueError: user_id and history both or neither, or a time without a time zone.
-            ClientError: the call failed; the subclass says how.
+            ClientError: the call failed; InvalidRequest for profile LEARNED where the release has no ranker.
         """
         request = recommend_request(
             user_id=user_id,
@@ -77,6 +79,7 @@ class UnbraidClient:
             as_of=as_of,
             include_seen=include_seen,
             excluded_item_ids=excluded_item_ids,
+            profile=profile,
         )
         return recommend_result(self._call(self._recommendation.Recommend, request, timeout_s))
 

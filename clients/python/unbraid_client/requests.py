@@ -9,10 +9,14 @@ from datetime import datetime
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from unbraid.v1 import recommendation_pb2 as pb
-from unbraid_client.types import Event, EventLike, Moment
+from unbraid_client.types import Event, EventLike, Moment, Profile
 
 __all__ = ["interests_request", "recommend_request"]
 
+VALUE_OF_PROFILE = {
+    Profile.FORMULA: pb.RANKING_PROFILE_FORMULA,
+    Profile.LEARNED: pb.RANKING_PROFILE_LEARNED,
+}
 NANOS_PER_SECOND = 1_000_000_000
 
 
@@ -24,17 +28,19 @@ def recommend_request(
     as_of: Moment | None,
     include_seen: bool,
     excluded_item_ids: Iterable[str],
+    profile: Profile | None,
 ) -> pb.RecommendRequest:
     """The message of a Recommend call.
 
     Raises:
-        ValueError: not exactly one of user_id and history, or a time that cannot be sent.
+        ValueError: not exactly one of user_id and history, or a time or a profile that cannot be sent.
     """
     request = pb.RecommendRequest(
         limit=limit,
         as_of_time=None if as_of is None else _timestamp(as_of, "as_of"),
         seen_items=pb.SEEN_ITEMS_INCLUDE if include_seen else pb.SEEN_ITEMS_EXCLUDE,
         excluded_item_ids=excluded_item_ids,
+        profile=pb.RANKING_PROFILE_UNSPECIFIED if profile is None else _profile(profile),
     )
     _put_subject(request, user_id, history)
     return request
@@ -72,6 +78,12 @@ def _put_subject(
         request.history.events.extend(_event(event, position) for position, event in enumerate(history))
     else:
         raise ValueError("give either user_id or history")
+
+
+def _profile(profile: Profile) -> pb.RankingProfile.ValueType:
+    if profile not in VALUE_OF_PROFILE:
+        raise ValueError(f"profile: {profile!r} cannot be asked for; use {' or '.join(VALUE_OF_PROFILE)}")
+    return VALUE_OF_PROFILE[profile]
 
 
 def _event(event: EventLike, position: int) -> pb.Event:

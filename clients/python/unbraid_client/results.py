@@ -15,6 +15,7 @@ from unbraid_client.types import (
     Evidence,
     Interest,
     InterestsResult,
+    Profile,
     Recommendation,
     RecommendResult,
     ReleaseStatus,
@@ -33,6 +34,12 @@ SOURCE_OF_VALUE = {
     pb.CANDIDATE_SOURCE_INTERESTS: Source.INTERESTS,
     pb.CANDIDATE_SOURCE_OWN_ITEMS: Source.OWN_ITEMS,
     pb.CANDIDATE_SOURCE_POPULAR: Source.POPULAR,
+    pb.CANDIDATE_SOURCE_NEIGHBOURS: Source.NEIGHBOURS,
+    pb.CANDIDATE_SOURCE_FACTORS: Source.FACTORS,
+}
+PROFILE_OF_VALUE = {
+    pb.RANKING_PROFILE_FORMULA: Profile.FORMULA,
+    pb.RANKING_PROFILE_LEARNED: Profile.LEARNED,
 }
 FLOAT32_BYTES = 4
 
@@ -44,6 +51,7 @@ def recommend_result(response: pb.RecommendResponse) -> RecommendResult:
         recommendations=tuple(map(_recommendation, response.recommendations)),
         interests=tuple(map(_interest, response.interests)),
         basis=BASIS_OF_VALUE.get(response.basis, Basis.UNKNOWN),
+        profile=_profile(response.profile),
         as_of=_utc(response.as_of_time),
         ignored_event_count=response.ignored_event_count,
     )
@@ -75,6 +83,7 @@ def server_status(response: status_pb2.GetStatusResponse) -> ServerStatus:
             index_family=release.index_family,
             index_recall=release.index_recall,
             index_recall_at=release.index_recall_at,
+            ranking_profiles=tuple(map(_profile, release.ranking_profiles)),
         ),
         device=DeviceStatus(
             requested=device.requested,
@@ -87,6 +96,10 @@ def server_status(response: status_pb2.GetStatusResponse) -> ServerStatus:
         user_count=response.user_count,
         max_concurrent_calls=response.max_concurrent_calls,
     )
+
+
+def _profile(value: pb.RankingProfile.ValueType) -> Profile:
+    return PROFILE_OF_VALUE.get(value, Profile.UNKNOWN)
 
 
 def _recommendation(item: pb.Recommendation) -> Recommendation:

@@ -19,6 +19,7 @@ __all__ = [
     "Interest",
     "InterestsResult",
     "Moment",
+    "Profile",
     "RecommendResult",
     "Recommendation",
     "ReleaseStatus",
@@ -52,18 +53,31 @@ class Basis(StrEnum):
     UNKNOWN = "unknown"
 
 
+class Profile(StrEnum):
+    """How candidates are ranked; UNKNOWN stands for a value that only a newer client knows.
+
+    FORMULA is the sum of the score terms, LEARNED a model of what users did next, which a release may have.
+    """
+
+    FORMULA = "formula"
+    LEARNED = "learned"
+    UNKNOWN = "unknown"
+
+
 class Source(StrEnum):
     """Where a candidate came from; UNKNOWN stands for a value that only a newer client knows."""
 
     INTERESTS = "interests"
     OWN_ITEMS = "own_items"
     POPULAR = "popular"
+    NEIGHBOURS = "neighbours"
+    FACTORS = "factors"
     UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
 class ScoreTerms:
-    """The addends of a score; a term that the formula does not use is 0."""
+    """The addends of a score in profile FORMULA; a term that the formula does not use is 0."""
 
     affinity: float
     interest: float
@@ -73,7 +87,10 @@ class ScoreTerms:
 
 @dataclass(frozen=True, slots=True)
 class Recommendation:
-    """A recommended item; ``interest_index`` is None where no interest speaks for it."""
+    """A recommended item; ``interest_index`` is None where no interest speaks for it.
+
+    The score is the sum of the terms in profile FORMULA, and the log odds of the ranker in profile LEARNED.
+    """
 
     item_id: str
     title: str
@@ -128,6 +145,7 @@ class RecommendResult:
     recommendations: tuple[Recommendation, ...]
     interests: tuple[Interest, ...]
     basis: Basis
+    profile: Profile
     as_of: datetime
     ignored_event_count: int
 
@@ -145,7 +163,10 @@ class InterestsResult:
 
 @dataclass(frozen=True, slots=True)
 class ReleaseStatus:
-    """The release that a server answers from; ``index_recall`` was measured at ``index_recall_at`` nearest items."""
+    """The release that a server answers from; ``index_recall`` was measured at ``index_recall_at`` nearest items.
+
+    The first of ``ranking_profiles`` ranks where a call does not say how.
+    """
 
     release_id: str
     space_id: str
@@ -157,6 +178,7 @@ class ReleaseStatus:
     index_family: str
     index_recall: float
     index_recall_at: int
+    ranking_profiles: tuple[Profile, ...]
 
 
 @dataclass(frozen=True, slots=True)

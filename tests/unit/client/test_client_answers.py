@@ -23,6 +23,7 @@ from unbraid_client import (
     Evidence,
     Interest,
     InterestsResult,
+    Profile,
     Recommendation,
     RecommendResult,
     ReleaseStatus,
@@ -62,12 +63,18 @@ def test_recommend_answer_becomes_values(server: ScriptedServer, call: Call) -> 
                     score=2.25,
                     interest_index=0,
                     terms=pb.ScoreTerms(affinity=3.0, interest=-1.0, popularity=0.25),
-                    sources=[pb.CANDIDATE_SOURCE_INTERESTS, pb.CANDIDATE_SOURCE_POPULAR],
+                    sources=[
+                        pb.CANDIDATE_SOURCE_INTERESTS,
+                        pb.CANDIDATE_SOURCE_POPULAR,
+                        pb.CANDIDATE_SOURCE_NEIGHBOURS,
+                        pb.CANDIDATE_SOURCE_FACTORS,
+                    ],
                 ),
                 pb.Recommendation(item_id="1", score=1.0),
             ],
             interests=[INTEREST_MESSAGE],
             basis=pb.ANSWER_BASIS_INTERESTS,
+            profile=pb.RANKING_PROFILE_LEARNED,
             as_of_time=Timestamp(seconds=NOON_S, nanos=500_000_000),
             ignored_event_count=2,
         )
@@ -83,12 +90,13 @@ def test_recommend_answer_becomes_values(server: ScriptedServer, call: Call) -> 
                 score=2.25,
                 interest_index=0,
                 terms=ScoreTerms(affinity=3.0, interest=-1.0, popularity=0.25, frequency=0.0),
-                sources=(Source.INTERESTS, Source.POPULAR),
+                sources=(Source.INTERESTS, Source.POPULAR, Source.NEIGHBOURS, Source.FACTORS),
             ),
             Recommendation("1", "", (), 1.0, None, ScoreTerms(0.0, 0.0, 0.0, 0.0), ()),
         ),
         interests=(Interest(1, 3.5, 0.75, timedelta(days=1), (EVIDENCE,), None),),
         basis=Basis.INTERESTS,
+        profile=Profile.LEARNED,
         as_of=NOON + timedelta(milliseconds=500),
         ignored_event_count=2,
     )
@@ -128,6 +136,7 @@ def test_status_answer_becomes_values(server: ScriptedServer, call: Call) -> Non
                 index_family="flat",
                 index_recall=1.0,
                 index_recall_at=200,
+                ranking_profiles=[pb.RANKING_PROFILE_LEARNED, pb.RANKING_PROFILE_FORMULA],
             ),
             device=status_pb2.DeviceStatus(
                 requested="auto", active="cpu", providers=["CPUExecutionProvider"], intra_op_thread_count=1
@@ -140,7 +149,7 @@ def test_status_answer_becomes_values(server: ScriptedServer, call: Call) -> Non
     )
 
     assert call("get_status") == ServerStatus(
-        release=ReleaseStatus("r1", "s1", NOON, 1682, 4, 64, 50, "flat", 1.0, 200),
+        release=ReleaseStatus("r1", "s1", NOON, 1682, 4, 64, 50, "flat", 1.0, 200, (Profile.LEARNED, Profile.FORMULA)),
         device=DeviceStatus("auto", "cpu", ("CPUExecutionProvider",), 1),
         versions={"unbraid": "0.1.0"},
         start_time=NOON,
@@ -150,20 +159,30 @@ def test_status_answer_becomes_values(server: ScriptedServer, call: Call) -> Non
 
 
 def test_values_of_a_newer_contract_are_unknown_not_an_error(server: ScriptedServer, call: Call) -> None:
-    # Enums are open on the wire: 99 stands for a source and a basis that a later contract adds.
-    response = pb.RecommendResponse(recommendations=[pb.Recommendation(item_id="1", sources=[99])], basis=99)  # type: ignore[arg-type,list-item]
+    # Enums are open on the wire: 99 stands for a source, a basis and a profile that a later contract adds.
+    item = pb.Recommendation(item_id="1", sources=[99])  # type: ignore[list-item]
+    response = pb.RecommendResponse(recommendations=[item], basis=99, profile=99)  # type: ignore[arg-type]
     server.answer(response)
 
     result = call("recommend", user_id="7")
 
     assert result.basis is Basis.UNKNOWN
+    assert result.profile is Profile.UNKNOWN
     assert result.recommendations[0].sources == (Source.UNKNOWN,)
 
 
 def test_every_argument_of_recommend_reaches_the_server(server: ScriptedServer, call: Call) -> None:
     server.answer(pb.RecommendResponse())
 
-    call("recommend", user_id="7", limit=5, as_of=NOON, include_seen=True, excluded_item_ids={"50"})
+    call(
+        "recommend",
+        user_id="7",
+        limit=5,
+        as_of=NOON,
+        include_seen=True,
+        excluded_item_ids={"50"},
+        profile=Profile.LEARNED,
+    )
     call("recommend", user_id="7")
 
     everything, defaults = server.requests
@@ -173,6 +192,7 @@ def test_every_argument_of_recommend_reaches_the_server(server: ScriptedServer, 
         as_of_time=Timestamp(seconds=NOON_S),
         seen_items=pb.SEEN_ITEMS_INCLUDE,
         excluded_item_ids=["50"],
+        profile=pb.RANKING_PROFILE_LEARNED,
     )
     assert defaults == pb.RecommendRequest(user_id="7", limit=20, seen_items=pb.SEEN_ITEMS_EXCLUDE)
 
@@ -218,6 +238,7 @@ def test_epoch_seconds_survive_the_wire(server: ScriptedServer, time_s: float) -
         ({}, "either user_id or history"),
         ({"user_id": "7", "history": []}, "either user_id or history"),
         ({"user_id": "7", "as_of": datetime(1998, 4, 24)}, "as_of: 1998-04-24T00:00:00 has no time zone"),  # noqa: DTZ001
+        ({"user_id": "7", "profile": Profile.UNKNOWN}, "cannot be asked for; use formula or learned"),
         ({"history": [("1", NOON), ("2", float("nan"))]}, r"history\[1\].time: nan is not a time"),
         ({"history": [("1", NOON_S * 1000)]}, r"history\[0\].time: 893419200000 is not a time in epoch seconds"),
     ],
@@ -259,6 +280,7 @@ def test_public_names() -> None:
         "NotAllowed",
         "NotFound",
         "Overloaded",
+        "Profile",
         "RecommendResult",
         "Recommendation",
         "ReleaseStatus",

@@ -72,6 +72,7 @@ ANSWER = pb.RecommendResponse(
     ],
     interests=INTERESTS,
     basis=pb.ANSWER_BASIS_INTERESTS,
+    profile=pb.RANKING_PROFILE_FORMULA,
     as_of_time=Timestamp(seconds=NOON_S),
     ignored_event_count=3,
 )
@@ -89,7 +90,8 @@ def test_recommend_prints_interests_and_items_with_their_terms(server: ScriptedS
     assert lines[2] == ["0", "███░░░░░░░░░", "25%", "2.50", "2", "hours", "Fargo", "[1996]"]
     assert lines[5] == ["1", "Jedi", "Action,", "Sci-Fi", "1", "2.25", "+3.50", "-1.00", "-0.25"]
     assert lines[6] == ["2", "i-2", "0", "1.50", "+1.50", "+0.00", "+0.00"]
-    assert "release r1" in out
+    assert "score = affinity + interest + popular; # is the interest behind it" in out
+    assert "profile formula · release r1" in out
     assert "events left out because the release does not know their item: 3" in out
     assert server.requests[0] == pb.RecommendRequest(
         user_id="7", limit=2, as_of_time=Timestamp(seconds=NOON_S), seen_items=pb.SEEN_ITEMS_EXCLUDE
@@ -118,6 +120,19 @@ def test_own_frequency_is_shown_where_seen_items_come_back(server: ScriptedServe
     assert "own use" in out
     assert "+0.50" in out
     assert server.requests[0].seen_items == pb.SEEN_ITEMS_INCLUDE
+
+
+def test_a_learned_score_is_not_the_sum_of_the_terms(server: ScriptedServer, unbraid: Unbraid) -> None:
+    learned = pb.RecommendResponse()
+    learned.CopyFrom(ANSWER)
+    learned.profile = pb.RANKING_PROFILE_LEARNED
+    server.answer(learned)
+
+    _, out, _ = unbraid("recommend", "--user", "7", "--profile", "learned")
+
+    assert "score = log odds of the ranker" in out
+    assert "basis interests · profile learned · release r1" in out
+    assert server.requests[0].profile == pb.RANKING_PROFILE_LEARNED
 
 
 def test_an_answer_by_popularity_says_so(server: ScriptedServer, unbraid: Unbraid) -> None:
@@ -165,7 +180,13 @@ def test_interests_prints_the_events_behind_each(server: ScriptedServer, unbraid
 def test_status_prints_what_answers(server: ScriptedServer, unbraid: Unbraid) -> None:
     server.answer(
         status_pb2.GetStatusResponse(
-            release=status_pb2.ReleaseStatus(release_id="r1", index_family="flat", index_recall=1, index_recall_at=200),
+            release=status_pb2.ReleaseStatus(
+                release_id="r1",
+                index_family="flat",
+                index_recall=1,
+                index_recall_at=200,
+                ranking_profiles=[pb.RANKING_PROFILE_LEARNED, pb.RANKING_PROFILE_FORMULA],
+            ),
             device=status_pb2.DeviceStatus(requested="auto", active="cpu", providers=["CPUExecutionProvider"]),
             versions=[status_pb2.ComponentVersion(name="unbraid", version="0.1.0")],
         )
@@ -177,6 +198,7 @@ def test_status_prints_what_answers(server: ScriptedServer, unbraid: Unbraid) ->
     facts = {line[:14].strip(): line[14:].strip() for line in out.splitlines()}
     assert facts["release"] == "r1"
     assert facts["index"] == "flat, recall@200 1.0000"
+    assert facts["ranking"] == "learned, formula"
     assert facts["device"] == "cpu (asked for auto)"
     assert facts["versions"] == "unbraid 0.1.0"
 
@@ -226,6 +248,7 @@ def test_a_bad_history_file_is_one_line(unbraid: Unbraid, tmp_path: Path, file: 
         (["interests", "--user", "7", "--history", "x.csv"], "--user: give either --user or --history"),
         (["recommend", "--user", "7", "--as-of", "soon"], "--as-of: 'soon' is no time"),
         (["recommend", "--user", "7", "--limit", "501"], "'--limit'"),
+        (["recommend", "--user", "7", "--profile", "magic"], "'--profile'"),
         (["recommend", "--nobody"], "--nobody"),
     ],
 )

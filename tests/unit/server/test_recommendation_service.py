@@ -208,6 +208,7 @@ BAD_REQUESTS: list[tuple[str, pb.RecommendRequest | pb.GetInterestsRequest]] = [
     ("user_id", pb.GetInterestsRequest(user_id="")),
     ("limit", pb.RecommendRequest(user_id="u", limit=-1)),
     ("evidence_limit", pb.GetInterestsRequest(user_id="u", evidence_limit=-5)),
+    ("profile", pb.RecommendRequest(user_id="u", profile=17)),  # type: ignore[arg-type] # an unknown value
     ("seen_items", pb.RecommendRequest(user_id="u", seen_items=17)),  # type: ignore[arg-type] # an unknown value
     ("as_of_time.seconds", pb.RecommendRequest(user_id="u", as_of_time=TOO_LATE)),
     ("as_of_time.nanos", pb.GetInterestsRequest(user_id="u", as_of_time=Timestamp(nanos=-1))),

@@ -45,6 +45,38 @@ SEEN_ITEMS_INCLUDE: SeenItems.ValueType  # 2
 """Items of the history are candidates too, for repeat purchases."""
 Global___SeenItems: _TypeAlias = SeenItems  # noqa: Y015
 
+class _RankingProfile:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _RankingProfileEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RankingProfile.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    RANKING_PROFILE_UNSPECIFIED: _RankingProfile.ValueType  # 0
+    """In a request the default: RANKING_PROFILE_LEARNED where the release has a ranker, RANKING_PROFILE_FORMULA where it
+    has none. Never sent by the server.
+    """
+    RANKING_PROFILE_FORMULA: _RankingProfile.ValueType  # 1
+    """By the sum of the score terms: cheap, and every score explains itself."""
+    RANKING_PROFILE_LEARNED: _RankingProfile.ValueType  # 2
+    """By the ranker of the release, a model of what users did next, over more sources of candidates. An error where the
+    release has no ranker.
+    """
+
+class RankingProfile(_RankingProfile, metaclass=_RankingProfileEnumTypeWrapper):
+    """How candidates are ranked."""
+
+RANKING_PROFILE_UNSPECIFIED: RankingProfile.ValueType  # 0
+"""In a request the default: RANKING_PROFILE_LEARNED where the release has a ranker, RANKING_PROFILE_FORMULA where it
+has none. Never sent by the server.
+"""
+RANKING_PROFILE_FORMULA: RankingProfile.ValueType  # 1
+"""By the sum of the score terms: cheap, and every score explains itself."""
+RANKING_PROFILE_LEARNED: RankingProfile.ValueType  # 2
+"""By the ranker of the release, a model of what users did next, over more sources of candidates. An error where the
+release has no ranker.
+"""
+Global___RankingProfile: _TypeAlias = RankingProfile  # noqa: Y015
+
 class _CandidateSource:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -58,7 +90,13 @@ class _CandidateSourceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Candi
     CANDIDATE_SOURCE_OWN_ITEMS: _CandidateSource.ValueType  # 2
     """An item of the user's own history."""
     CANDIDATE_SOURCE_POPULAR: _CandidateSource.ValueType  # 3
-    """Popular of late; fills lists that would be short, and answers users without a history."""
+    """Popular of late; a source of its own in RANKING_PROFILE_LEARNED, in RANKING_PROFILE_FORMULA it fills lists that would
+    be short. Answers users without a history.
+    """
+    CANDIDATE_SOURCE_NEIGHBOURS: _CandidateSource.ValueType  # 4
+    """Often had together with items of the history; in RANKING_PROFILE_LEARNED only."""
+    CANDIDATE_SOURCE_FACTORS: _CandidateSource.ValueType  # 5
+    """Had by people with a similar history, found by matrix factors; in RANKING_PROFILE_LEARNED only."""
 
 class CandidateSource(_CandidateSource, metaclass=_CandidateSourceEnumTypeWrapper):
     """Where a candidate came from."""
@@ -70,7 +108,13 @@ CANDIDATE_SOURCE_INTERESTS: CandidateSource.ValueType  # 1
 CANDIDATE_SOURCE_OWN_ITEMS: CandidateSource.ValueType  # 2
 """An item of the user's own history."""
 CANDIDATE_SOURCE_POPULAR: CandidateSource.ValueType  # 3
-"""Popular of late; fills lists that would be short, and answers users without a history."""
+"""Popular of late; a source of its own in RANKING_PROFILE_LEARNED, in RANKING_PROFILE_FORMULA it fills lists that would
+be short. Answers users without a history.
+"""
+CANDIDATE_SOURCE_NEIGHBOURS: CandidateSource.ValueType  # 4
+"""Often had together with items of the history; in RANKING_PROFILE_LEARNED only."""
+CANDIDATE_SOURCE_FACTORS: CandidateSource.ValueType  # 5
+"""Had by people with a similar history, found by matrix factors; in RANKING_PROFILE_LEARNED only."""
 Global___CandidateSource: _TypeAlias = CandidateSource  # noqa: Y015
 
 class _AnswerBasis:
@@ -165,12 +209,15 @@ class RecommendRequest(_message.Message):
     AS_OF_TIME_FIELD_NUMBER: _builtins.int
     SEEN_ITEMS_FIELD_NUMBER: _builtins.int
     EXCLUDED_ITEM_IDS_FIELD_NUMBER: _builtins.int
+    PROFILE_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
     """A user of the state store. One that it does not know is answered by popularity."""
     limit: _builtins.int
     """How many items; 0 means 20, more than 500 is taken as 500, negative is an error."""
     seen_items: Global___SeenItems.ValueType
     """Whether items of the history may come back."""
+    profile: Global___RankingProfile.ValueType
+    """How to rank."""
     @_builtins.property
     def history(self) -> Global___History:
         """A history of the caller's own; an empty one is answered by popularity."""
@@ -192,10 +239,11 @@ class RecommendRequest(_message.Message):
         as_of_time: _timestamp_pb2.Timestamp | None = ...,
         seen_items: Global___SeenItems.ValueType = ...,
         excluded_item_ids: _abc.Iterable[_builtins.str] | None = ...,
+        profile: Global___RankingProfile.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["as_of_time", b"as_of_time", "history", b"history", "subject", b"subject", "user_id", b"user_id"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of_time", b"as_of_time", "excluded_item_ids", b"excluded_item_ids", "history", b"history", "limit", b"limit", "seen_items", b"seen_items", "subject", b"subject", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of_time", b"as_of_time", "excluded_item_ids", b"excluded_item_ids", "history", b"history", "limit", b"limit", "profile", b"profile", "seen_items", b"seen_items", "subject", b"subject", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_subject: _TypeAlias = _typing.Literal["user_id", "history"]  # noqa: Y015
     _WhichOneofArgType_subject: _TypeAlias = _typing.Literal["subject", b"subject"]  # noqa: Y015
@@ -205,7 +253,9 @@ Global___RecommendRequest: _TypeAlias = RecommendRequest  # noqa: Y015
 
 @_typing.final
 class ScoreTerms(_message.Message):
-    """The addends of a score."""
+    """The addends of the score in RANKING_PROFILE_FORMULA. They are sent in every profile, because they say how the interests
+    see an item.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -255,7 +305,9 @@ class Recommendation(_message.Message):
     title: _builtins.str
     """Its title in the catalogue of the release; empty where it has none."""
     score: _builtins.float
-    """The sum of the terms; comparable within one response."""
+    """The sum of the terms in RANKING_PROFILE_FORMULA, the log odds of the ranker in RANKING_PROFILE_LEARNED; comparable
+    within one response.
+    """
     interest_index: _builtins.int
     """Index of the interest that speaks for the item; absent in an answer by popularity."""
     @_builtins.property
@@ -264,7 +316,7 @@ class Recommendation(_message.Message):
 
     @_builtins.property
     def terms(self) -> Global___ScoreTerms:
-        """Why the score is what it is."""
+        """The addends of the formula: why the score is what it is in RANKING_PROFILE_FORMULA."""
 
     @_builtins.property
     def sources(self) -> _containers.RepeatedScalarFieldContainer[Global___CandidateSource.ValueType]:
@@ -389,12 +441,15 @@ class RecommendResponse(_message.Message):
     BASIS_FIELD_NUMBER: _builtins.int
     AS_OF_TIME_FIELD_NUMBER: _builtins.int
     IGNORED_EVENT_COUNT_FIELD_NUMBER: _builtins.int
+    PROFILE_FIELD_NUMBER: _builtins.int
     release_id: _builtins.str
     """The release that answered."""
     basis: Global___AnswerBasis.ValueType
     """What the answer rests on."""
     ignored_event_count: _builtins.int
     """Events left out because the release does not know their item."""
+    profile: Global___RankingProfile.ValueType
+    """How the items were ranked; an answer by popularity is always ranked by RANKING_PROFILE_FORMULA."""
     @_builtins.property
     def recommendations(self) -> _containers.RepeatedCompositeFieldContainer[Global___Recommendation]:
         """The items, best first. Fewer than the limit only if fewer are allowed in the whole catalogue."""
@@ -416,10 +471,11 @@ class RecommendResponse(_message.Message):
         basis: Global___AnswerBasis.ValueType = ...,
         as_of_time: _timestamp_pb2.Timestamp | None = ...,
         ignored_event_count: _builtins.int = ...,
+        profile: Global___RankingProfile.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["as_of_time", b"as_of_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of_time", b"as_of_time", "basis", b"basis", "ignored_event_count", b"ignored_event_count", "interests", b"interests", "recommendations", b"recommendations", "release_id", b"release_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of_time", b"as_of_time", "basis", b"basis", "ignored_event_count", b"ignored_event_count", "interests", b"interests", "profile", b"profile", "recommendations", b"recommendations", "release_id", b"release_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from unbraid.v1 import recommendation_pb2 as _recommendation_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -52,6 +53,7 @@ class ReleaseStatus(_message.Message):
     INDEX_FAMILY_FIELD_NUMBER: _builtins.int
     INDEX_RECALL_FIELD_NUMBER: _builtins.int
     INDEX_RECALL_AT_FIELD_NUMBER: _builtins.int
+    RANKING_PROFILES_FIELD_NUMBER: _builtins.int
     release_id: _builtins.str
     """Its id."""
     space_id: _builtins.str
@@ -74,6 +76,10 @@ class ReleaseStatus(_message.Message):
     def created_time(self) -> _timestamp_pb2.Timestamp:
         """When it was built."""
 
+    @_builtins.property
+    def ranking_profiles(self) -> _containers.RepeatedScalarFieldContainer[_recommendation_pb2.RankingProfile.ValueType]:
+        """How it can rank; the first one is taken where a request does not say."""
+
     def __init__(
         self,
         *,
@@ -87,10 +93,11 @@ class ReleaseStatus(_message.Message):
         index_family: _builtins.str = ...,
         index_recall: _builtins.float = ...,
         index_recall_at: _builtins.int = ...,
+        ranking_profiles: _abc.Iterable[_recommendation_pb2.RankingProfile.ValueType] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["created_time", b"created_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["created_time", b"created_time", "dimension", b"dimension", "index_family", b"index_family", "index_recall", b"index_recall", "index_recall_at", b"index_recall_at", "interest_count", b"interest_count", "item_count", b"item_count", "max_history", b"max_history", "release_id", b"release_id", "space_id", b"space_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["created_time", b"created_time", "dimension", b"dimension", "index_family", b"index_family", "index_recall", b"index_recall", "index_recall_at", b"index_recall_at", "interest_count", b"interest_count", "item_count", b"item_count", "max_history", b"max_history", "ranking_profiles", b"ranking_profiles", "release_id", b"release_id", "space_id", b"space_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
