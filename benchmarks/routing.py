@@ -20,14 +20,15 @@ from rich.table import Table
 from torch import Tensor, nn
 
 from unbraid_core.types import Query
-from unbraid_training.config import TrainConfig
+from unbraid_training.config import LossConfig, TrainConfig
 from unbraid_training.data.splits import LastEvents
 from unbraid_training.data.synthetic import Planted, SyntheticSpec, plant
 from unbraid_training.encoder import MultiInterestEncoder
 from unbraid_training.evaluation.clustering import normalised_mutual_information
 from unbraid_training.item_statistics import log_popularity
+from unbraid_training.score_fit import ALL_TIME_S
 from unbraid_training.trainer import Trainer
-from unbraid_training.validation import ALL_TIME_S, Validation, first_scoring, model_pipeline
+from unbraid_training.validation import Validation, first_scoring, model_pipeline
 
 EPOCHS = 8
 SPLIT = LastEvents(10)
@@ -46,7 +47,7 @@ class MlpScores(MultiInterestEncoder):
         return torch.log_softmax(self.scores(event_BLD), dim=-1)
 
 
-def shipped(planted: Planted, seed: int, **settings: float) -> Trainer:
+def shipped(planted: Planted, seed: int, **settings: float | LossConfig) -> Trainer:
     """A trainer as `unbraid train` makes it."""
     data = SPLIT.apply(planted.dataset).train
     config = TrainConfig(seed=seed, epochs=EPOCHS, **settings)
@@ -55,7 +56,7 @@ def shipped(planted: Planted, seed: int, **settings: float) -> Trainer:
 
 def without_information(planted: Planted, seed: int) -> Trainer:
     """Nothing in the loss rewards a routing that tells events apart."""
-    return shipped(planted, seed, routing_weight=0.0)
+    return shipped(planted, seed, loss=LossConfig(routing_weight=0.0))
 
 
 def random_start(planted: Planted, seed: int) -> Trainer:

@@ -2,19 +2,63 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from unbraid_training.ranker.config import RankerConfig
 
-__all__ = ["DAY_S", "TrainConfig"]
+__all__ = ["DAY_S", "DecayConfig", "LossConfig", "TrainConfig"]
 
 DAY_S = 86_400.0
 
 Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
+
+
+class DecayConfig(BaseModel):
+    """How interests fade.
+
+    Attributes:
+        kind: half-lives are learned; or fixed, and stay where they start; or none, and nothing ever fades.
+        half_lives_s: where they start, one of each interest, or a single one for all; empty for a range.
+        range_s: without them, the half-lives start log-spaced over this range.
+        bounds_s: learned half-lives never leave this one.
+        learning_rate: half-lives need a rate of their own, else they stay where they start.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["learned", "fixed", "none"] = "learned"
+    half_lives_s: tuple[Positive, ...] = ()
+    range_s: tuple[Positive, Positive] = (1 * DAY_S, 180 * DAY_S)
+    bounds_s: tuple[Positive, Positive] = (DAY_S / 24, 3650 * DAY_S)
+    learning_rate: Positive = 0.03
+
+
+class LossConfig(BaseModel):
+    """What besides the likelihood of the targets counts, and how that is computed.
+
+    Attributes:
+        routing_weight: of the routing information, which is rewarded.
+        variance_weight: of the routing variance, which is punished.
+        correlation_weight: of the distance correlation between interests, which is punished.
+        hardness: how much more negatives count that are like the interest; 0 counts all alike.
+        soft_epochs: epochs after which each target counts for one interest only; none: never.
+        full_softmax_items: size of the catalogue up to which all items are negatives.
+        negative_count: items drawn above it, for each batch, besides the targets of the batch.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    routing_weight: NotNegative = 0.5
+    variance_weight: NotNegative = 0.0
+    correlation_weight: NotNegative = 0.0
+    hardness: NotNegative = 0.0
+    soft_epochs: Annotated[int, Field(ge=0)] | None = None
+    full_softmax_items: Annotated[int, Field(ge=0)] = 50_000
+    negative_count: Count = 4096
 
 
 class TrainConfig(BaseModel):
@@ -28,15 +72,13 @@ class TrainConfig(BaseModel):
         dropout: share of event features dropped.
         popularity_weight: weight of the fixed log popularity inside the softmax, so that the vectors learn what
             popularity does not explain.
-        routing_weight: weight of the routing information in the loss.
+        loss: what else counts in the loss.
         target_count: later events drawn as targets of one example.
         target_horizon_s: how far after the history a target may lie.
-        half_life_range_s: the half-lives start log-spaced over this range.
-        half_life_bounds_s: and never leave this one.
+        decay: how interests fade.
         batch_size: examples a step.
         learning_rate: Adam's, for the encoder.
         item_learning_rate: for the item vectors, which start near a good place and are only refined.
-        half_life_learning_rate: half-lives need a rate of their own, else they stay where they start.
         epochs: at most.
         patience: epochs without a better validation NDCG@50 before training stops.
         seed: of everything random.
@@ -51,16 +93,24 @@ class TrainConfig(BaseModel):
     temperature: Positive = 0.1
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.2
     popularity_weight: NotNegative = 0.5
-    routing_weight: NotNegative = 0.5
+    loss: LossConfig = LossConfig()
     target_count: Count = 8
     target_horizon_s: Positive = 60 * DAY_S
-    half_life_range_s: tuple[Positive, Positive] = (1 * DAY_S, 180 * DAY_S)
-    half_life_bounds_s: tuple[Positive, Positive] = (DAY_S / 24, 3650 * DAY_S)
+    decay: DecayConfig = DecayConfig()
     batch_size: Count = 256
     learning_rate: Positive = 1e-3
     item_learning_rate: Positive = 1e-4
-    half_life_learning_rate: Positive = 3e-2
     epochs: Count = 30
     patience: Count = 3
     seed: int = 1
     ranker: RankerConfig = RankerConfig()
+
+    @model_validator(mode="after")
+    def _a_half_life_for_each(self) -> TrainConfig:
+        count = len(self.decay.half_lives_s)
+        if count not in (0, 1, self.interest_count):
+            raise ValueError(
+                f"decay.half_lives_s has {count} values for {self.interest_count} interests; give one for all, or "
+                "one for each"
+            )
+        return self

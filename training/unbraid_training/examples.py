@@ -12,7 +12,7 @@ from torch import Tensor
 from unbraid_core.types import DoubleArray, IntArray
 from unbraid_training.config import TrainConfig
 from unbraid_training.data.dataset import Dataset
-from unbraid_training.loss import Targets
+from unbraid_training.loss.targets import Targets
 
 __all__ = ["Examples", "TrainBatch"]
 

@@ -1,20 +1,20 @@
-"""What is trained together: the encoder, the item vectors and the half-lives."""
+"""What is trained together: the encoder, the item vectors and how interests fade."""
 
 from __future__ import annotations
-
-import math
 
 import torch
 from torch import Tensor, nn
 
 from unbraid_training.config import TrainConfig
+from unbraid_training.decay import Decay
 from unbraid_training.encoder import MultiInterestEncoder
+from unbraid_training.examples import TrainBatch
 
 __all__ = ["Model"]
 
 
 class Model(nn.Module):
-    """The encoder with one free vector per item and one log half-life per interest.
+    """The encoder with one free vector per item and the decay of its interests.
 
     Args:
         config: sizes and starting points.
@@ -26,20 +26,28 @@ class Model(nn.Module):
         super().__init__()
         self.encoder = MultiInterestEncoder(config.dimension, config.interest_count, action_count, config.dropout)
         self.items = nn.Embedding(item_count, config.dimension)
-        low_s, high_s = config.half_life_range_s
-        start_K = torch.linspace(math.log(low_s), math.log(high_s), config.interest_count)
-        self.log_half_life_K = nn.Parameter(start_K)
-        self._log_half_life_bounds = tuple(math.log(bound_s) for bound_s in config.half_life_bounds_s)
+        self.decay = Decay(config.decay, config.interest_count)
 
     def item_vectors(self) -> Tensor:
         """The unit vectors of all items [I, D]."""
         return nn.functional.normalize(self.items.weight, dim=-1)
 
+    def encode(self, item_vectors_ID: Tensor, batch: TrainBatch) -> tuple[Tensor, Tensor]:
+        """Interests [B, K, D] and assignment [B, K, L] of the histories of a batch."""
+        history_BLD = item_vectors_ID[batch.row_BL] * batch.mask_BL.unsqueeze(-1)
+        interests_BKD, assignment_BKL = self.encoder(history_BLD, batch.age_s_BL, batch.action_BL, batch.mask_BL)
+        return interests_BKD, assignment_BKL
+
+    @torch.no_grad()
+    def interest_of(self, item_vectors_ID: Tensor, row_B: Tensor) -> Tensor:
+        """Index of the interest that an event with each item belongs to, seen on its own [B]."""
+        none_B1 = torch.zeros_like(row_B).unsqueeze(1)
+        _, assignment_BK1 = self.encoder(
+            item_vectors_ID[row_B].unsqueeze(1), none_B1.float(), none_B1, torch.ones_like(none_B1, dtype=torch.bool)
+        )
+        interest_B: Tensor = assignment_BK1.squeeze(2).argmax(dim=1)
+        return interest_B
+
     def half_life_s(self) -> Tensor:
         """The half-lives in seconds [K]."""
-        return torch.exp(self.log_half_life_K)
-
-    def bound_half_lives(self) -> None:
-        """Bring half-lives that a step carried over a bound back to it."""
-        with torch.no_grad():
-            self.log_half_life_K.clamp_(*self._log_half_life_bounds)
+        return self.decay.half_life_s()

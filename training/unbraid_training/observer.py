@@ -10,13 +10,20 @@ __all__ = ["EpochReport", "TrainingObserver"]
 
 
 class EpochReport(BaseModel):
-    """One epoch, as it stands in metrics.jsonl; ``validation`` is empty while the final model is trained."""
+    """One epoch, as it stands in metrics.jsonl; ``validation`` is empty while the final model is trained.
+
+    ``effective_events``, ``usage_entropy`` and ``cosine`` tell whether interests collapse: see ``Separation``.
+    """
 
     phase: str
     epoch: int
     loss: float
     routing_information: float
+    effective_events: float
+    usage_entropy: float
+    cosine: float
     half_life_days: list[float]
+    restlessness: float
     validation: dict[str, float]
 
 

@@ -26,8 +26,9 @@ from unbraid_training.ranker.fitting import fit_ranker
 from unbraid_training.ranker.origin import Origin, find_origins
 from unbraid_training.ranker.trained import TrainedRanker
 from unbraid_training.run_folder import RunFolder, RunIdentity, Selection, Snapshot
+from unbraid_training.score_fit import ALL_TIME_S, FIT_STEP_COUNT
 from unbraid_training.trainer import EpochLoss, Trainer
-from unbraid_training.validation import ALL_TIME_S, FIT_STEP_COUNT, Validation, first_scoring, model_pipeline
+from unbraid_training.validation import Validation, first_scoring, model_pipeline
 
 __all__ = ["train"]
 
@@ -179,13 +180,13 @@ def _best_epoch(reports: list[EpochReport]) -> int:
 
 
 def _report(phase: str, epoch: int, loss: EpochLoss, trainer: Trainer, validation: dict[str, float]) -> EpochReport:
-    half_life_days_K = trainer.model.half_life_s().detach().numpy() / DAY_S
+    decay = trainer.model.decay
     return EpochReport(
         phase=phase,
         epoch=epoch + 1,
-        loss=loss.loss,
-        routing_information=loss.routing_information,
-        half_life_days=half_life_days_K.tolist(),
+        **loss._asdict(),
+        half_life_days=(decay.half_life_s().detach().numpy() / DAY_S).tolist(),
+        restlessness=decay.restlessness().item(),
         validation=validation,
     )
 

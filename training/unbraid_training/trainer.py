@@ -12,8 +12,11 @@ from torch import Tensor
 from unbraid_core.types import FloatArray
 from unbraid_training.config import TrainConfig
 from unbraid_training.data.dataset import Dataset
+from unbraid_training.decay_start import fit_decay
 from unbraid_training.examples import Examples, TrainBatch
-from unbraid_training.loss import log_share, mixture_loss, routing_information
+from unbraid_training.loss.objective import Encoded, Objective
+from unbraid_training.loss.routing import routing_information
+from unbraid_training.loss.separation import Separation
 from unbraid_training.model import Model
 from unbraid_training.warm_start import warm_start
 
@@ -23,10 +26,13 @@ MODEL, OPTIMIZER = "model.", "optimizer."
 
 
 class EpochLoss(NamedTuple):
-    """Means over the batches of an epoch, in nats."""
+    """Means over the batches of an epoch; the loss and the routing information in nats."""
 
     loss: float
     routing_information: float
+    effective_events: float
+    usage_entropy: float
+    cosine: float
 
 
 class Trainer:
@@ -37,7 +43,7 @@ class Trainer:
     Args:
         dataset: training events.
         config: settings.
-        log_popularity_I: log share of every item among the training events, for the bias inside the softmax.
+        log_popularity_I: log share of every item among the training events.
     """
 
     def __init__(self, dataset: Dataset, config: TrainConfig, log_popularity_I: FloatArray) -> None:
@@ -46,12 +52,13 @@ class Trainer:
         self.model = Model(config, len(dataset.catalogue), len(dataset.actions))
         warm_start(self.model, dataset, config.seed)
         self.examples = Examples(dataset, config)
-        self._bias_I = config.popularity_weight * torch.from_numpy(log_popularity_I)
+        fit_decay(self.model, self.examples, config.seed)
+        self._objective = Objective(config, torch.from_numpy(log_popularity_I))
         self._optimizer = torch.optim.Adam(
             [
                 {"params": list(self.model.encoder.parameters()), "lr": config.learning_rate},
                 {"params": [self.model.items.weight], "lr": config.item_learning_rate},
-                {"params": [self.model.log_half_life_K], "lr": config.half_life_learning_rate},
+                {"params": self.model.decay.trainable(), "lr": config.decay.learning_rate},
             ]
         )
 
@@ -62,7 +69,7 @@ class Trainer:
         self.model.train()
         batches = []
         for batch in self.examples.epoch(rng):
-            batches.append(self._step(batch))
+            batches.append(self._step(batch, epoch))
             on_batch()
         return EpochLoss(*np.mean(batches, axis=0).tolist())
 
@@ -83,17 +90,18 @@ class Trainer:
                 slots.setdefault(int(index), {})[name] = state[key]
         self._optimizer.load_state_dict({**self._optimizer.state_dict(), "state": slots})
 
-    def _step(self, batch: TrainBatch) -> EpochLoss:
-        model, config = self.model, self.config
+    def _step(self, batch: TrainBatch, epoch: int) -> EpochLoss:
+        model, mask_BL, targets = self.model, batch.mask_BL, batch.targets
         item_vectors_ID = model.item_vectors()
-        history_BLD = item_vectors_ID[batch.row_BL] * batch.mask_BL.unsqueeze(-1)
-        interests_BKD, assignment_BKL = model.encoder(history_BLD, batch.age_s_BL, batch.action_BL, batch.mask_BL)
-        share_BTK = log_share(assignment_BKL, batch.mask_BL, batch.targets.age_s_BTL, model.half_life_s())
-        scale = 1.0 / config.temperature
-        loss = mixture_loss(interests_BKD, share_BTK, batch.targets, item_vectors_ID, self._bias_I, scale)
-        information = routing_information(assignment_BKL, batch.mask_BL)
+        interests_BKD, assignment_BKL = model.encode(item_vectors_ID, batch)
+        choice_BTK = model.decay.log_choice(assignment_BKL, mask_BL, targets.age_s_BTL)
+        encoded = Encoded(interests_BKD, assignment_BKL, mask_BL, choice_BTK)
+        loss = self._objective.likelihood_loss(encoded, targets, item_vectors_ID, epoch)
+        next_B = model.interest_of(item_vectors_ID, targets.row_BT[:, 0])
+        decay_loss = model.decay.loss(assignment_BKL, mask_BL, targets.age_s_BTL[:, 0], next_B)
         self._optimizer.zero_grad(set_to_none=True)
-        (loss - config.routing_weight * information).backward()
+        (loss + decay_loss + self._objective.penalty(encoded)).backward()
         self._optimizer.step()
-        model.bound_half_lives()
-        return EpochLoss(loss.item(), information.item())
+        model.decay.keep_bounds()
+        information = routing_information(assignment_BKL.detach(), mask_BL)
+        return EpochLoss(loss.item(), information.item(), *Separation.of(interests_BKD, assignment_BKL, mask_BL))

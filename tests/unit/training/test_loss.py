@@ -13,7 +13,12 @@ from hypothesis import strategies as st
 
 from unbraid_core import decay
 from unbraid_core.types import BoolArray, DoubleArray, FloatArray, IntArray
-from unbraid_training.loss import Targets, log_share, mixture_loss, routing_information
+from unbraid_training.loss.choice import log_share
+from unbraid_training.loss.item_softmax import ItemSoftmax
+from unbraid_training.loss.mixture import mixture_loss
+from unbraid_training.loss.negatives import Negatives
+from unbraid_training.loss.routing import routing_information
+from unbraid_training.loss.targets import Targets
 
 K, D, ITEMS = 3, 6, 15
 quick = settings(max_examples=50)
@@ -97,14 +102,10 @@ def test_the_loss_is_that_of_a_mixture_of_softmaxes(seed: int, scale: float) -> 
     vectors_ID = rng.normal(size=(ITEMS, D)).astype(np.float32)
     vectors_ID /= np.linalg.norm(vectors_ID, axis=1, keepdims=True)
     bias_I = rng.normal(-3.0, 1.0, ITEMS).astype(np.float32)
-    loss = mixture_loss(
-        torch.from_numpy(interests_BKD),
-        drawn.log_share(),
-        drawn.targets(),
-        torch.from_numpy(vectors_ID),
-        torch.from_numpy(bias_I),
-        scale,
-    )
+    targets = drawn.targets()
+    softmax = ItemSoftmax(torch.from_numpy(vectors_ID), torch.from_numpy(bias_I), scale, Negatives.whole(ITEMS))
+    log_p_BKT = softmax.log_p(torch.from_numpy(interests_BKD), targets.row_BT)
+    loss = mixture_loss(drawn.log_share(), log_p_BKT, targets.mask_BT)
     assert loss.item() == pytest.approx(plain_loss(drawn, interests_BKD, vectors_ID, bias_I, scale), rel=1e-4)
 
 

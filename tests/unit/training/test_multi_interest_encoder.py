@@ -13,7 +13,10 @@ from torch import Tensor
 
 from unbraid_training.config import TrainConfig
 from unbraid_training.encoder import MultiInterestEncoder
-from unbraid_training.loss import Targets, log_share, mixture_loss, routing_information
+from unbraid_training.loss.item_softmax import ItemSoftmax
+from unbraid_training.loss.mixture import mixture_loss
+from unbraid_training.loss.negatives import Negatives
+from unbraid_training.loss.routing import routing_information
 from unbraid_training.model import Model
 
 B, L, D, K, ACTIONS, ITEMS = 3, 7, 8, 4, 3, 20
@@ -177,27 +180,30 @@ def test_an_untrained_interest_is_the_mean_of_its_events() -> None:
     np.testing.assert_allclose(interests_BKD, mean_BKD, atol=TOLERANCE)
 
 
-def test_the_loss_reaches_every_parameter(model: Model) -> None:
+def test_the_loss_reaches_every_parameter_but_the_decay(model: Model) -> None:
     drawn = batch(3, [L, 4, 2])
-    rows_BT = torch.arange(B * 2).reshape(B, 2)
-    targets = Targets(rows_BT, drawn.age_s_BL[:, None, :] + torch.tensor([60.0, 9e5])[:, None], rows_BT >= 0)
+    row_BT = torch.arange(B * 2).reshape(B, 2)
+    age_s_BTL = drawn.age_s_BL[:, None, :] + torch.tensor([60.0, 9e5])[:, None]
     interests_BKD, assignment_BKL = drawn.through(model.encoder)
-    share_BTK = log_share(assignment_BKL, drawn.mask_BL, targets.age_s_BTL, model.half_life_s())
-    loss = mixture_loss(interests_BKD, share_BTK, targets, model.item_vectors(), torch.zeros(ITEMS), 10.0)
+    choice_BTK = model.decay.log_choice(assignment_BKL, drawn.mask_BL, age_s_BTL)
+    softmax = ItemSoftmax(model.item_vectors(), torch.zeros(ITEMS), 10.0, Negatives.whole(ITEMS))
+    loss = mixture_loss(choice_BTK, softmax.log_p(interests_BKD, row_BT), row_BT >= 0)
     model.zero_grad()
     (loss - routing_information(assignment_BKL, drawn.mask_BL)).backward()
     for name, parameter in model.named_parameters():
+        if name.startswith("decay."):
+            assert parameter.grad is None, name
+            continue
         assert parameter.grad is not None, name
         # A term that shifts every logit alike gets a gradient of rounding errors.
         assert parameter.grad.abs().max() > 1e-6, f"{name} has no effect on the loss"
-    assert model.log_half_life_K.grad is not None
-    assert (model.log_half_life_K.grad.abs() > 1e-6).all()
 
 
-def test_half_lives_start_log_spaced_and_stay_within_their_bounds() -> None:
-    model = Model(TrainConfig(half_life_range_s=(1e4, 1e7), half_life_bounds_s=(1e3, 1e8)), ITEMS, ACTIONS)
-    assert model.half_life_s().tolist() == pytest.approx([1e4, 1e5, 1e6, 1e7], rel=1e-4)
-    with torch.no_grad():
-        model.log_half_life_K.add_(torch.tensor([-100.0, 0.0, 0.0, 100.0]))
-    model.bound_half_lives()
-    assert model.half_life_s().tolist() == pytest.approx([1e3, 1e5, 1e6, 1e8], rel=1e-4)
+def test_the_interest_of_an_item_is_that_of_its_event(model: Model) -> None:
+    row_N = torch.arange(ITEMS)
+    item_vectors_ID = model.item_vectors()
+    alone = torch.zeros(ITEMS, 1)
+    _, assignment_NK1 = model.encoder(
+        item_vectors_ID[row_N].unsqueeze(1), alone, alone.long(), torch.ones(ITEMS, 1, dtype=torch.bool)
+    )
+    assert model.interest_of(item_vectors_ID, row_N).tolist() == assignment_NK1[:, :, 0].argmax(dim=1).tolist()

@@ -74,7 +74,16 @@ def test_one_at_a_time(tmp_path: Path) -> None:
 
 def test_what_is_saved_is_loaded_by_the_next_process(tmp_path: Path) -> None:
     report = EpochReport(
-        phase="select", epoch=1, loss=0.1, routing_information=1 / 3, half_life_days=[1.5], validation={"ndcg@50": 0.2}
+        phase="select",
+        epoch=1,
+        loss=0.1,
+        routing_information=1 / 3,
+        effective_events=12.5,
+        usage_entropy=0.7,
+        cosine=-0.1,
+        half_life_days=[1.5],
+        restlessness=0.2,
+        validation={"ndcg@50": 0.2},
     )
     selection = Selection(epochs=2, scoring=Scoring(0.1, 1 / 3, 0.5, 0.0, 1.0, 2.0), validation={"ndcg@50": 0.1 + 0.2})
     state = {"model.a": torch.tensor([1.0, float("inf")]), "optimizer.0.step": torch.tensor(3.0)}

@@ -1,13 +1,16 @@
 """Synthetic data with planted interests: the answer that an encoder should find is known.
 
-Items fall into clusters, each with its own vocabulary. A user mixes some of the clusters and acts in sessions, each of
-one interest. The interest of a session is drawn with probability proportional to
+Items fall into clusters, each with its own vocabulary. A user mixes some of the clusters, and the interest k of every
+event is drawn with probability
 
-    w_k * (restlessness + m_k(t)),    m_k(t) = sum over the user's own events i of interest k of 2^(-(t - t_i) / h_k),
+    (1 - restlessness) * m_k(t) / sum_j m_j(t) + restlessness / clusters of the user,
+    m_k(t) = sum over the user's own earlier events i of interest k of 2^(-(t - t_i) / h_k),
 
 so what a user did recently keeps an interest alive and every interest fades at its own planted half-life h_k: a
-self-exciting process whose best predictor is the mass of ``unbraid_core.decay`` itself. Within a cluster, items are
-drawn without replacement by Zipf popularity.
+self-exciting process whose best predictor is the mass of ``unbraid_core.decay`` itself. The first event is drawn from
+the mix. Events come in sessions of a few minutes; the time between two of them is log-normal, from hours to months, so
+that short and long half-lives both leave a trace. Within a cluster, items are drawn without replacement by Zipf
+popularity.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from unbraid_core.catalogue import Catalogue
+from unbraid_core.decay import LN2
 from unbraid_core.errors import InvalidInput
 from unbraid_core.types import DoubleArray, IntArray
 from unbraid_training.data.dataset import Dataset
@@ -28,6 +32,9 @@ START_TIME_S = 1_704_067_200.0  # 2024-01-01
 TOPICS = ("jazz", "hiking", "baking", "astronomy", "chess", "gardening", "cinema", "sailing")
 HALF_LIFE_DAYS = (1.0, 3.0, 9.0, 27.0)
 ACTION = "view"
+STEP_S = 300.0
+# Standard deviation of the log of a gap between sessions.
+GAP_SPREAD = 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +45,7 @@ class SyntheticSpec:
         session_length: mean number of events in a session.
         session_gap_s: mean time between the sessions of a user.
         zipf_exponent: popularity of the r-th item of a cluster is proportional to r^-exponent.
-        restlessness: mass that an interest has without any event; small values make users stick to what they do.
+        restlessness: share of events whose interest is drawn from the user's mix, whatever they did before.
     """
 
     user_count: int = 600
@@ -46,16 +53,16 @@ class SyntheticSpec:
     cluster_count: int = 4
     events_per_user: int = 40
     session_length: float = 3.0
-    session_gap_s: float = 3 * DAY_S
+    session_gap_s: float = 6 * DAY_S
     zipf_exponent: float = 0.8
-    restlessness: float = 10.0
+    restlessness: float = 0.1
     seed: int = 0
 
     def __post_init__(self) -> None:
         """Check the counts.
 
         Raises:
-            InvalidInput: a count is out of range.
+            InvalidInput: a count or a share is out of range.
         """
         if not 2 <= self.cluster_count <= len(TOPICS):
             raise InvalidInput("cluster_count", f"is {self.cluster_count}, expected 2 to {len(TOPICS)}")
@@ -63,6 +70,8 @@ class SyntheticSpec:
             raise InvalidInput("item_count", f"is {self.item_count}, expected at least one for each cluster")
         if self.user_count < 1 or self.events_per_user < 1:
             raise InvalidInput("user_count, events_per_user", "expected at least 1")
+        if not 0 <= self.restlessness <= 1:
+            raise InvalidInput("restlessness", f"is {self.restlessness}, expected 0 to 1")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,7 +102,7 @@ def plant(spec: SyntheticSpec) -> Planted:
     half_life_s_K = DAY_S * np.resize(HALF_LIFE_DAYS, spec.cluster_count)
     users, rows, times = [], [], []
     for user in range(spec.user_count):
-        time_s_N, interest_N = _sessions(rng, spec, _weights(rng, spec), half_life_s_K)
+        time_s_N, interest_N = _events(rng, spec, _mix(rng, spec), half_life_s_K)
         order_I = np.argsort(-(log_popularity_I + rng.gumbel(size=spec.item_count)))
         users.append(np.full(len(time_s_N), user, np.int64))
         rows.append(_draw_items(interest_N, order_I, cluster_of_item_I))
@@ -120,33 +129,41 @@ def _log_popularity(rng: np.random.Generator, spec: SyntheticSpec, cluster_of_it
     return log_popularity_I
 
 
-def _weights(rng: np.random.Generator, spec: SyntheticSpec) -> DoubleArray:
-    """How much a user likes each cluster: two to four of them, the others not at all."""
-    mixed = rng.choice(spec.cluster_count, size=rng.integers(2, min(4, spec.cluster_count) + 1), replace=False)
-    weight_K = np.zeros(spec.cluster_count)
-    weight_K[mixed] = rng.dirichlet(np.full(len(mixed), 4.0))
-    return weight_K
+def _mix(rng: np.random.Generator, spec: SyntheticSpec) -> IntArray:
+    """The clusters of a user, two to four."""
+    count = rng.integers(2, min(4, spec.cluster_count) + 1)
+    return rng.choice(spec.cluster_count, size=count, replace=False).astype(np.int64)
 
 
-def _sessions(
-    rng: np.random.Generator, spec: SyntheticSpec, weight_K: DoubleArray, half_life_s_K: DoubleArray
+def _events(
+    rng: np.random.Generator, spec: SyntheticSpec, mix_M: IntArray, half_life_s_K: DoubleArray
 ) -> tuple[DoubleArray, IntArray]:
     """Times, strictly ascending whole seconds, and interests of one user's events."""
-    count = max(1, int(rng.poisson(spec.events_per_user)))
-    time_s_N: DoubleArray = np.empty(0)
-    interest_N: IntArray = np.empty(0, np.int64)
-    now_s = START_TIME_S + np.floor(rng.uniform(0.0, 60 * DAY_S))
-    while len(time_s_N) < count:
-        mass_N = np.exp2(-(now_s - time_s_N) / half_life_s_K[interest_N])
-        mass_K = np.bincount(interest_N, weights=mass_N, minlength=spec.cluster_count)
-        chance_K = weight_K * (spec.restlessness + mass_K)
-        interest = int(rng.choice(spec.cluster_count, p=chance_K / chance_K.sum()))
-        length = min(1 + int(rng.poisson(spec.session_length - 1)), count - len(time_s_N))
-        step_s = 1.0 + np.floor(rng.exponential(300.0, size=length))
-        time_s_N = np.concatenate([time_s_N, now_s + np.cumsum(step_s)])
-        interest_N = np.concatenate([interest_N, np.full(length, interest, np.int64)])
-        now_s = time_s_N[-1] + np.floor(rng.exponential(spec.session_gap_s))
+    time_s_N = _times(rng, spec)
+    interest_N = np.empty(len(time_s_N), np.int64)
+    for event, time_s in enumerate(time_s_N):
+        if event == 0 or rng.random() < spec.restlessness:
+            interest_N[event] = rng.choice(mix_M)
+            continue
+        earlier_N = interest_N[:event]
+        log_survival_N = -LN2 * (time_s - time_s_N[:event]) / half_life_s_K[earlier_N]
+        mass_K = np.bincount(earlier_N, np.exp(log_survival_N - log_survival_N.max()), spec.cluster_count)
+        interest_N[event] = rng.choice(spec.cluster_count, p=mass_K / mass_K.sum())
     return time_s_N, interest_N
+
+
+def _times(rng: np.random.Generator, spec: SyntheticSpec) -> DoubleArray:
+    """When one user acts: sessions of a few minutes, hours to months apart."""
+    count = max(1, int(rng.poisson(spec.events_per_user)))
+    step_s_N = 1.0 + np.floor(rng.exponential(STEP_S, count))
+    length_S = 1 + rng.poisson(spec.session_length - 1, count)
+    first_S = np.cumsum(length_S)[:-1]
+    first_S = first_S[first_S < count]
+    log_mean_gap = np.log(spec.session_gap_s) - GAP_SPREAD**2 / 2
+    step_s_N[first_S] += np.floor(rng.lognormal(log_mean_gap, GAP_SPREAD, len(first_S)))
+    start_s = START_TIME_S + np.floor(rng.uniform(0.0, 60 * DAY_S))
+    time_s_N: DoubleArray = start_s + np.cumsum(step_s_N)
+    return time_s_N
 
 
 def _draw_items(interest_N: IntArray, order_I: IntArray, cluster_of_item_I: IntArray) -> IntArray:

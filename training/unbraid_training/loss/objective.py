@@ -1,0 +1,71 @@
+"""What training minimises: the mixture loss of the targets, and what is punished or rewarded besides."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from unbraid_training.config import TrainConfig
+from unbraid_training.loss.independence import distance_correlation
+from unbraid_training.loss.item_softmax import ItemSoftmax
+from unbraid_training.loss.mixture import mixture_loss
+from unbraid_training.loss.negatives import Negatives
+from unbraid_training.loss.routing import routing_information, routing_variance
+from unbraid_training.loss.targets import Targets
+
+__all__ = ["Encoded", "Objective"]
+
+
+@dataclass(frozen=True, eq=False)
+class Encoded:
+    """What a model makes of a batch of histories: interests, assignment, and the log chance of each at each target."""
+
+    interests_BKD: Tensor
+    assignment_BKL: Tensor
+    mask_BL: Tensor
+    log_choice_BTK: Tensor
+
+
+class Objective:
+    """The loss of a run.
+
+    Args:
+        config: settings.
+        log_popularity_I: log share of every item among the training events; a fixed bias inside the softmax, and how
+            likely an item is to be among the targets of a batch.
+    """
+
+    def __init__(self, config: TrainConfig, log_popularity_I: Tensor) -> None:
+        self._settings = config.loss
+        self._scale = 1.0 / config.temperature
+        self._bias_I = config.popularity_weight * log_popularity_I
+        self._frequency_I = log_popularity_I.exp()
+
+    def likelihood_loss(self, encoded: Encoded, targets: Targets, item_vectors_ID: Tensor, epoch: int) -> Tensor:
+        """Mean of -log p over all targets, in nats; ``epoch`` counts from 0."""
+        settings = self._settings
+        softmax = ItemSoftmax(
+            item_vectors_ID, self._bias_I, self._scale, self._negatives(targets), hardness=settings.hardness
+        )
+        log_p_BKT = softmax.log_p(encoded.interests_BKD, targets.row_BT)
+        hard = settings.soft_epochs is not None and epoch >= settings.soft_epochs
+        return mixture_loss(encoded.log_choice_BTK, log_p_BKT, targets.mask_BT, hard=hard)
+
+    def penalty(self, encoded: Encoded) -> Tensor:
+        """What is punished, less what is rewarded, each with its weight; a weight of 0 costs nothing."""
+        settings = self._settings
+        routing = encoded.assignment_BKL, encoded.mask_BL
+        penalty = -settings.routing_weight * routing_information(*routing)
+        if settings.variance_weight > 0:
+            penalty = penalty + settings.variance_weight * routing_variance(*routing)
+        if settings.correlation_weight > 0:
+            penalty = penalty + settings.correlation_weight * distance_correlation(encoded.interests_BKD)
+        return penalty
+
+    def _negatives(self, targets: Targets) -> Negatives:
+        item_count = len(self._frequency_I)
+        if item_count <= self._settings.full_softmax_items:
+            return Negatives.whole(item_count)
+        row_N = targets.row_BT[targets.mask_BT]
+        return Negatives.sampled(row_N, self._frequency_I, self._settings.negative_count)
