@@ -8,13 +8,22 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from unbraid_training.ranker.config import RankerConfig
 
-__all__ = ["DAY_S", "DecayConfig", "LossConfig", "TrainConfig"]
+__all__ = ["DAY_S", "DecayConfig", "LossConfig", "PopularityTerm", "TrainConfig"]
 
 DAY_S = 86_400.0
 
 Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
+
+
+class PopularityTerm(BaseModel):
+    """One of the log popularities inside the softmax."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    half_life_s: Positive
+    weight: NotNegative
 
 
 class DecayConfig(BaseModel):
@@ -61,6 +70,12 @@ class LossConfig(BaseModel):
     negative_count: Count = 4096
 
 
+POPULARITY = tuple(
+    PopularityTerm(half_life_s=days * DAY_S, weight=weight)
+    for days, weight in ((2, 0.6), (7, 0.2), (30, 0.1), (3650, 0.1))
+)
+
+
 class TrainConfig(BaseModel):
     """Settings of one run; stored in the checkpoint, so that a resumed run is the same run.
 
@@ -70,8 +85,8 @@ class TrainConfig(BaseModel):
         max_history: L, newest events that the encoder sees.
         temperature: divisor of inner products, in training and in the score.
         dropout: share of event features dropped.
-        popularity_weight: weight of the fixed log popularity inside the softmax, so that the vectors learn what
-            popularity does not explain.
+        popularity: log popularities of the day inside the softmax, with fixed weights, so that the vectors learn
+            what popularity does not explain.
         loss: what else counts in the loss.
         target_count: later events drawn as targets of one example.
         target_horizon_s: how far after the history a target may lie.
@@ -92,7 +107,7 @@ class TrainConfig(BaseModel):
     max_history: Count = 50
     temperature: Positive = 0.1
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.2
-    popularity_weight: NotNegative = 0.5
+    popularity: Annotated[tuple[PopularityTerm, ...], Field(min_length=1)] = POPULARITY
     loss: LossConfig = LossConfig()
     target_count: Count = 8
     target_horizon_s: Positive = 60 * DAY_S

@@ -19,12 +19,16 @@ __all__ = ["Examples", "TrainBatch"]
 
 @dataclass(frozen=True, eq=False)
 class TrainBatch:
-    """Histories as item rows (the vectors are gathered inside the step, they are trained), and their targets."""
+    """Histories as item rows (the vectors are gathered inside the step, they are trained), and their targets.
+
+    ``newest_s_B`` is the time of the newest event of each history, float64.
+    """
 
     row_BL: Tensor
     age_s_BL: Tensor
     action_BL: Tensor
     mask_BL: Tensor
+    newest_s_B: Tensor
     targets: Targets
 
 
@@ -80,6 +84,7 @@ class Examples:
             age_s_BL=torch.from_numpy(age_s_BL.astype(np.float32)),
             action_BL=torch.from_numpy(dataset.action_E[event_BL]),
             mask_BL=torch.from_numpy(mask_BL),
+            newest_s_B=torch.from_numpy(newest_s_B),
             targets=self._targets(cut_B, user_B, age_s_BL, rng),
         )
 

@@ -18,6 +18,7 @@ from unbraid_training.loss.objective import Encoded, Objective
 from unbraid_training.loss.routing import routing_information
 from unbraid_training.loss.separation import Separation
 from unbraid_training.model import Model
+from unbraid_training.popularity_timeline import PopularityTimeline
 from unbraid_training.warm_start import warm_start
 
 __all__ = ["EpochLoss", "Trainer"]
@@ -53,7 +54,8 @@ class Trainer:
         warm_start(self.model, dataset, config.seed)
         self.examples = Examples(dataset, config)
         fit_decay(self.model, self.examples, config.seed)
-        self._objective = Objective(config, torch.from_numpy(log_popularity_I))
+        self._popularity = PopularityTimeline(dataset, config.popularity)
+        self._objective = Objective(config, torch.from_numpy(log_popularity_I).exp())
         self._optimizer = torch.optim.Adam(
             [
                 {"params": list(self.model.encoder.parameters()), "lr": config.learning_rate},
@@ -96,7 +98,8 @@ class Trainer:
         interests_BKD, assignment_BKL = model.encode(item_vectors_ID, batch)
         choice_BTK = model.decay.log_choice(assignment_BKL, mask_BL, targets.age_s_BTL)
         encoded = Encoded(interests_BKD, assignment_BKL, mask_BL, choice_BTK)
-        loss = self._objective.likelihood_loss(encoded, targets, item_vectors_ID, epoch)
+        bias_BI = self._popularity.at(batch.newest_s_B)
+        loss = self._objective.likelihood_loss(encoded, targets, item_vectors_ID, bias_BI, epoch)
         next_B = model.interest_of(item_vectors_ID, targets.row_BT[:, 0])
         decay_loss = model.decay.loss(assignment_BKL, mask_BL, targets.age_s_BTL[:, 0], next_B)
         self._optimizer.zero_grad(set_to_none=True)

@@ -19,7 +19,7 @@ from unbraid_training.evaluation.system import rank_with_pipeline
 from unbraid_training.item_statistics import log_popularity
 from unbraid_training.memo import MemoEncoder, MemoSearcher
 from unbraid_training.model import Model
-from unbraid_training.score_fit import ALL_TIME_S, FIRST_OWN_HALF_LIFE_S, fit
+from unbraid_training.score_fit import FIRST_OWN_HALF_LIFE_S, fit
 from unbraid_training.torch_encoder import TorchEncoder
 
 __all__ = ["Validation", "first_scoring", "model_pipeline"]
@@ -28,14 +28,15 @@ USER_COUNT = 1000
 
 
 def first_scoring(config: TrainConfig) -> Scoring:
-    """The score that the loss describes, before anything is fitted: live interests and all-time popularity."""
+    """About the score that the loss describes, before anything is fitted: live interests, and popularity of late."""
+    heaviest = max(config.popularity, key=lambda term: term.weight)
     return Scoring(
         temperature=config.temperature,
         beta=1.0,
-        gamma=config.popularity_weight,
+        gamma=sum(term.weight for term in config.popularity),
         delta=0.0,
         own_half_life_s=FIRST_OWN_HALF_LIFE_S,
-        popularity_half_life_s=ALL_TIME_S,
+        popularity_half_life_s=heaviest.half_life_s,
     )
 
 

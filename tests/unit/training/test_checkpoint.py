@@ -15,6 +15,7 @@ from unbraid_core.errors import IntegrityError, NotFound
 from unbraid_training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from unbraid_training.config import TrainConfig
 from unbraid_training.data.dataset import Dataset
+from unbraid_training.data.splits import LastEvents
 
 FILES = ("model.safetensors", "statistics.safetensors", "items.arrow")
 
@@ -44,8 +45,7 @@ def test_it_says_what_it_was_trained_on(
     record, spec = tiny_checkpoint.training, tiny_checkpoint.encoder_spec
     assert tiny_checkpoint.settings == tiny_config
     assert (record.split, record.seed) == ("last-5", tiny_config.seed)
-    held_out = 5 * record.user_count
-    assert record.event_count == len(tiny_dataset) - held_out
+    assert record.event_count == len(LastEvents(5).apply(tiny_dataset).train)
     assert record.last_event_time.timestamp() < tiny_dataset.time_s_E.max()
     assert 0 < record.validation["ndcg@50"] <= 1
     assert (spec.interest_count, spec.dimension, spec.actions) == (4, 16, ["", "view"])

@@ -58,6 +58,7 @@ def one_by_one(dataset: Dataset, batches: Iterator[TrainBatch]) -> Iterator[tupl
                 batch.age_s_BL[b],
                 batch.action_BL[b],
                 batch.mask_BL[b],
+                batch.newest_s_B[b],
                 type(batch.targets)(batch.targets.row_BT[b], batch.targets.age_s_BTL[b], batch.targets.mask_BT[b]),
             )
             history = [event_of_row[row] for row in example.row_BL[example.mask_BL].tolist()]

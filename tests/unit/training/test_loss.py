@@ -78,15 +78,15 @@ def test_training_and_serving_share_out_the_mass_alike(seed: int, interest_count
 
 
 def plain_loss(
-    drawn: Drawn, interests_BKD: FloatArray, vectors_ID: FloatArray, bias_I: FloatArray, scale: float
+    drawn: Drawn, interests_BKD: FloatArray, vectors_ID: FloatArray, bias_BI: FloatArray, scale: float
 ) -> float:
-    """The mean of -log sum_k share_k * softmax_i(scale * v_k.e_i + bias_i), one target after the other."""
+    """The mean of -log sum_k share_k * softmax_i(scale * v_k.e_i + bias_bi), one target after the other."""
     log_share_BTK = drawn.log_share().numpy().astype(np.float64)
     losses = []
     for b, t in np.argwhere(drawn.mask_BT):
         p = 0.0
         for k in range(K):
-            logit_I: DoubleArray = scale * (vectors_ID @ interests_BKD[b, k]).astype(np.float64) + bias_I
+            logit_I: DoubleArray = scale * (vectors_ID @ interests_BKD[b, k]).astype(np.float64) + bias_BI[b]
             p += math.exp(log_share_BTK[b, t, k]) * math.exp(logit_I[drawn.row_BT[b, t]]) / np.exp(logit_I).sum()
         losses.append(-math.log(p))
     return float(np.mean(losses))
@@ -101,12 +101,12 @@ def test_the_loss_is_that_of_a_mixture_of_softmaxes(seed: int, scale: float) -> 
     interests_BKD /= np.linalg.norm(interests_BKD, axis=2, keepdims=True)
     vectors_ID = rng.normal(size=(ITEMS, D)).astype(np.float32)
     vectors_ID /= np.linalg.norm(vectors_ID, axis=1, keepdims=True)
-    bias_I = rng.normal(-3.0, 1.0, ITEMS).astype(np.float32)
+    bias_BI = rng.normal(-3.0, 1.0, (len(drawn.row_BT), ITEMS)).astype(np.float32)
     targets = drawn.targets()
-    softmax = ItemSoftmax(torch.from_numpy(vectors_ID), torch.from_numpy(bias_I), scale, Negatives.whole(ITEMS))
+    softmax = ItemSoftmax(torch.from_numpy(vectors_ID), torch.from_numpy(bias_BI), scale, Negatives.whole(ITEMS))
     log_p_BKT = softmax.log_p(torch.from_numpy(interests_BKD), targets.row_BT)
     loss = mixture_loss(drawn.log_share(), log_p_BKT, targets.mask_BT)
-    assert loss.item() == pytest.approx(plain_loss(drawn, interests_BKD, vectors_ID, bias_I, scale), rel=1e-4)
+    assert loss.item() == pytest.approx(plain_loss(drawn, interests_BKD, vectors_ID, bias_BI, scale), rel=1e-4)
 
 
 @quick

@@ -186,7 +186,7 @@ def test_the_loss_reaches_every_parameter_but_the_decay(model: Model) -> None:
     age_s_BTL = drawn.age_s_BL[:, None, :] + torch.tensor([60.0, 9e5])[:, None]
     interests_BKD, assignment_BKL = drawn.through(model.encoder)
     choice_BTK = model.decay.log_choice(assignment_BKL, drawn.mask_BL, age_s_BTL)
-    softmax = ItemSoftmax(model.item_vectors(), torch.zeros(ITEMS), 10.0, Negatives.whole(ITEMS))
+    softmax = ItemSoftmax(model.item_vectors(), torch.zeros(B, ITEMS), 10.0, Negatives.whole(ITEMS))
     loss = mixture_loss(choice_BTK, softmax.log_p(interests_BKD, row_BT), row_BT >= 0)
     model.zero_grad()
     (loss - routing_information(assignment_BKL, drawn.mask_BL)).backward()

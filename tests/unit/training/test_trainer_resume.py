@@ -16,7 +16,7 @@ import torch
 from unbraid_core.errors import Conflict
 from unbraid_core.release.replacement import pending
 from unbraid_training.checkpoint import load_checkpoint
-from unbraid_training.config import DAY_S, TrainConfig
+from unbraid_training.config import DAY_S, DecayConfig, TrainConfig
 from unbraid_training.data.dataset import Dataset
 from unbraid_training.item_statistics import log_popularity
 from unbraid_training.run_folder import RunFolder, RunIdentity, Snapshot
@@ -240,8 +240,13 @@ def test_patience_ends_the_choice_of_epochs(
 ) -> None:
     """With rates of next to nothing no epoch is better than the first."""
     stuck = tiny_config.model_copy(
-        update=dict.fromkeys(("learning_rate", "item_learning_rate", "half_life_learning_rate"), 1e-12)
-        | {"epochs": 20, "patience": 2}
+        update={
+            "learning_rate": 1e-12,
+            "item_learning_rate": 1e-12,
+            "decay": DecayConfig(learning_rate=1e-12),
+            "epochs": 20,
+            "patience": 2,
+        }
     )
     observer = watch()
     checkpoint = train_tiny(tmp_path / "run", observer, stuck)

@@ -29,14 +29,14 @@ class ItemSoftmax:
 
     Attributes:
         item_vectors_ID: unit vectors of the whole catalogue.
-        bias_I: fixed term of each item inside the softmax.
+        bias_BI: fixed term of each item inside the softmax of each history.
         scale: 1 / temperature.
         negatives: what stands for the catalogue in the sum.
         hardness: 0 weighs all negatives alike.
     """
 
     item_vectors_ID: Tensor
-    bias_I: Tensor
+    bias_BI: Tensor
     scale: float
     negatives: Negatives
     hardness: float = 0.0
@@ -46,8 +46,8 @@ class ItemSoftmax:
         row_C, log_weight_I = self.negatives.row_C, self.negatives.log_weight_I
         affinity_BKC = interests_BKD @ self.item_vectors_ID[row_C].T * self.scale
         affinity_BKT = interests_BKD @ self.item_vectors_ID[row_BT].transpose(1, 2) * self.scale
-        logit_BKC = affinity_BKC + self.bias_I[row_C]
-        logit_BKT = affinity_BKT + self.bias_I[row_BT].unsqueeze(1)
+        logit_BKC = affinity_BKC + self.bias_BI[:, row_C].unsqueeze(1)
+        logit_BKT = affinity_BKT + self.bias_BI.gather(1, row_BT).unsqueeze(1)
         weight_C, weight_B1T = log_weight_I[row_C], log_weight_I[row_BT].unsqueeze(1)
         if self.hardness == 0.0:
             log_rest_BKT = _log_rest(logit_BKC + weight_C, logit_BKT + weight_B1T)

@@ -32,21 +32,29 @@ class Objective:
 
     Args:
         config: settings.
-        log_popularity_I: log share of every item among the training events; a fixed bias inside the softmax, and how
-            likely an item is to be among the targets of a batch.
+        frequency_I: share of every item among the training events, which is how likely it is to be a target.
     """
 
-    def __init__(self, config: TrainConfig, log_popularity_I: Tensor) -> None:
+    def __init__(self, config: TrainConfig, frequency_I: Tensor) -> None:
         self._settings = config.loss
         self._scale = 1.0 / config.temperature
-        self._bias_I = config.popularity_weight * log_popularity_I
-        self._frequency_I = log_popularity_I.exp()
+        self._frequency_I = frequency_I
 
-    def likelihood_loss(self, encoded: Encoded, targets: Targets, item_vectors_ID: Tensor, epoch: int) -> Tensor:
-        """Mean of -log p over all targets, in nats; ``epoch`` counts from 0."""
+    def likelihood_loss(
+        self, encoded: Encoded, targets: Targets, item_vectors_ID: Tensor, bias_BI: Tensor, epoch: int
+    ) -> Tensor:
+        """Mean of -log p over all targets, in nats.
+
+        Args:
+            encoded: the histories.
+            targets: what came next.
+            item_vectors_ID: of the whole catalogue.
+            bias_BI: fixed term of each item inside the softmax of each history.
+            epoch: counted from 0.
+        """
         settings = self._settings
         softmax = ItemSoftmax(
-            item_vectors_ID, self._bias_I, self._scale, self._negatives(targets), hardness=settings.hardness
+            item_vectors_ID, bias_BI, self._scale, self._negatives(targets), hardness=settings.hardness
         )
         log_p_BKT = softmax.log_p(encoded.interests_BKD, targets.row_BT)
         hard = settings.soft_epochs is not None and epoch >= settings.soft_epochs
