@@ -129,8 +129,8 @@ def test_popularity_is_that_of_the_evaluation(planted: Dataset) -> None:
 
 
 def test_a_validation_window_without_users_is_refused(planted: Dataset) -> None:
-    case = replace(contest(planted), validation=parse_split("before-2024-01-05"))
-    with pytest.raises(InvalidInput, match="validation: before-2024-01-05: no user has a target"):
+    case = replace(contest(planted), validation=parse_split("before-2024-01-04T04:00:00Z"))
+    with pytest.raises(InvalidInput, match="validation: before-2024-01-04T04:00:00Z: no user has a target"):
         compare(case, ["popularity"], silent)
 
 
