@@ -44,6 +44,7 @@ class Draft:
     affinity_CK: DoubleArray = field(default_factory=lambda: NO_MATRIX)
     interest_C: IntArray = field(default_factory=lambda: NO_ROWS)
     score_C: DoubleArray = field(default_factory=lambda: NO_SCORES)
+    probability_C: DoubleArray | None = None
     terms: ScoreTerms = NO_TERMS
     feature_CF: FloatArray = field(default_factory=lambda: NO_FEATURES)
     removed: dict[str, int] = field(default_factory=dict)
@@ -79,12 +80,15 @@ class Draft:
         self.interest_C = self.interest_C[position_R]
         self.score_C = self.score_C[position_R]
         self.terms = self.terms.take(position_R)
+        if self.probability_C is not None:
+            self.probability_C = self.probability_C[position_R]
 
     def ranking(self) -> Ranking:
         """The answer."""
         return Ranking(
             row_R=self.row_C,
             score_R=self.score_C,
+            probability_R=self.probability_C,
             interest_R=self.interest_C,
             source_R=self.source_C,
             terms=self.terms,

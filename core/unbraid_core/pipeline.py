@@ -1,6 +1,7 @@
 """The recommendation pipeline: one list of named stages, run by the server and by the offline evaluation alike.
 
-    block -> encode -> interests -> neighbours -> factors -> own items -> popular -> score -> describe -> rank -> select
+    block -> encode -> interests -> neighbours -> factors -> own items -> popular -> score -> describe -> rank
+    -> calibrate -> select
 
 Neighbours, factors, describe and rank do nothing in profile ``formula``.
 
@@ -10,11 +11,12 @@ The pipeline has no clock, no I/O and no state: the encoder, the searcher and ``
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
+from unbraid_core.calibration import Calibration
 from unbraid_core.candidates import find_by_factors, find_by_interests, find_neighbours, find_own_items, find_popular
 from unbraid_core.decay import log_mass, log_share
 from unbraid_core.draft import Draft
@@ -54,6 +56,7 @@ class Pipeline:
         max_history: L, how many of the newest events the encoder sees.
         ranker_inputs: what profile ``learned`` reads; None where there is none.
         ranker: what it ranks with; None where there is none.
+        calibrations: scores to probabilities, for each profile that has them.
     """
 
     encoder: Encoder
@@ -66,6 +69,7 @@ class Pipeline:
     max_history: int
     ranker_inputs: RankerInputs | None = None
     ranker: Ranker | None = None
+    calibrations: Mapping[Profile, Calibration] = field(default_factory=dict)
 
     def recommend(self, queries: Sequence[Query]) -> list[Ranking]:
         """Answer a batch of queries; no answer depends on the others in its batch.
@@ -174,6 +178,20 @@ def _rank(pipeline: Pipeline, drafts: Sequence[Draft]) -> None:
         draft.score_C = own_score_C
 
 
+def _calibrate(pipeline: Pipeline, drafts: Sequence[Draft]) -> None:
+    """Scores to probabilities where the profile has them, and away with what is too improbable."""
+    for draft in drafts:
+        calibration = pipeline.calibrations.get(draft.profile)
+        if calibration is not None and draft.interests is not None:
+            draft.probability_C = calibration.probability(draft.score_C)
+        threshold = draft.query.min_probability
+        if threshold > 0.0:
+            known_C = draft.probability_C if draft.probability_C is not None else np.zeros(len(draft.row_C))
+            likely_C = np.flatnonzero(known_C >= threshold)
+            draft.removed["improbable"] = len(draft.row_C) - len(likely_C)
+            draft.select(likely_C)
+
+
 def _select(_pipeline: Pipeline, drafts: Sequence[Draft]) -> None:
     """The best ``limit`` candidates; equal scores are ordered by row, so an answer is repeatable."""
     for draft in drafts:
@@ -213,5 +231,6 @@ STAGES: dict[str, Stage] = {
     "score": _score,
     "describe": _describe,
     "rank": _rank,
+    "calibrate": _calibrate,
     "select": _select,
 }

@@ -164,7 +164,10 @@ class Basis(StrEnum):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Query:
-    """One question to the pipeline: who, when, how many, and what must not come back."""
+    """One question to the pipeline: who, when, how many, and what must not come back.
+
+    ``min_probability`` leaves out what is less likely, and with it all that no probability is known of.
+    """
 
     history: History
     now_s: float
@@ -172,6 +175,7 @@ class Query:
     include_seen: bool = False
     excluded_row_X: IntArray = field(default_factory=lambda: np.empty(0, np.int64))
     profile: Profile = Profile.FORMULA
+    min_probability: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -203,13 +207,16 @@ class Ranking:
     """The answer to one query, best first.
 
     ``score_R`` is the sum of the terms in profile ``formula``, and the log odds of the ranker in profile ``learned``.
+    ``probability_R`` is how likely the user takes each item within the horizon of the release, None where that is not
+    known.
     ``interest_R`` is the index of the interest that speaks for each item, -1 where none does. ``removed`` counts what
     was taken out, by reason: hits of the index that were ``blocked``, ``over_quota`` or ``found_again``, and candidates
-    ``beyond_limit``.
+    that were ``improbable`` or ``beyond_limit``.
     """
 
     row_R: IntArray
     score_R: DoubleArray
+    probability_R: DoubleArray | None
     interest_R: IntArray
     source_R: IntArray
     terms: ScoreTerms

@@ -64,6 +64,7 @@ def export_checkpoint(checkpoint: Checkpoint, out: Path, created_time: datetime)
                 half_life_s=checkpoint.half_life_s_K.tolist(),
                 scoring=checkpoint.scoring,
                 training=checkpoint.training,
+                calibrations=checkpoint.calibrations,
             )
         if out.exists():
             out.rename(moving.folder / "replaced")

@@ -108,6 +108,7 @@ def load_model(release: Release, device: Device) -> Model:
         half_life_s_K=np.array(manifest.half_life_s),
         scoring=manifest.scoring,
         max_history=manifest.encoder.max_history,
+        calibrations={Profile(name): calibration for name, calibration in manifest.calibration.items()},
         ranker_inputs=release.ranker_inputs,
         ranker=None if manifest.ranker is None else OnnxRanker(release.path(RANKER), manifest.ranker),
     )

@@ -12,12 +12,13 @@ from safetensors.numpy import load_file as load_arrays
 from safetensors.numpy import save_file as save_arrays
 from safetensors.torch import load_file, save_file
 
+from unbraid_core.calibration import Calibration
 from unbraid_core.catalogue import Catalogue
 from unbraid_core.errors import IntegrityError, NotFound
 from unbraid_core.release import EncoderSpec, FileEntry, TrainingRecord
 from unbraid_core.release.files import entry, sync
 from unbraid_core.release.replacement import replace_text
-from unbraid_core.types import DoubleArray, FloatArray, Scoring
+from unbraid_core.types import DoubleArray, FloatArray, Profile, Scoring
 from unbraid_training.config import TrainConfig
 from unbraid_training.encoder import ARCHITECTURE, MultiInterestEncoder
 from unbraid_training.model import Model
@@ -43,6 +44,7 @@ class CheckpointConfig(BaseModel):
     settings: TrainConfig
     actions: list[str]
     scoring: Scoring
+    calibration: Calibration | None = None
     training: TrainingRecord
     ranker: RankerRecord | None = None
     files: dict[str, FileEntry]
@@ -61,6 +63,7 @@ class Checkpoint:
         log_popularity_I: of the training events, with the half-life in ``scoring``.
         queries_QD: interests of users, to measure an index on.
         catalogue: the items, row for row.
+        calibration: scores of the formula to probabilities.
         ranker: the learned profile, None where there was too little to learn it from.
         space_id: digest of the weights.
     """
@@ -73,8 +76,15 @@ class Checkpoint:
     log_popularity_I: FloatArray
     queries_QD: FloatArray
     catalogue: Catalogue
+    calibration: Calibration | None = None
     ranker: TrainedRanker | None = None
     space_id: str = ""
+
+    @property
+    def calibrations(self) -> dict[Profile, Calibration]:
+        """Scores to probabilities, for each profile that has them."""
+        formula = {} if self.calibration is None else {Profile.FORMULA: self.calibration}
+        return formula if self.ranker is None else formula | {Profile.LEARNED: self.ranker.calibration}
 
     @property
     def encoder(self) -> MultiInterestEncoder:
@@ -120,6 +130,7 @@ def save_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
         settings=checkpoint.settings,
         actions=checkpoint.actions,
         scoring=checkpoint.scoring,
+        calibration=checkpoint.calibration,
         training=checkpoint.training,
         ranker=ranker,
         files={name: entry(folder / name) for name in names},
@@ -162,6 +173,7 @@ def load_checkpoint(folder: Path) -> Checkpoint:
         model=model.eval(),
         actions=config.actions,
         scoring=config.scoring,
+        calibration=config.calibration,
         training=config.training,
         log_popularity_I=statistics["log_popularity_I"],
         queries_QD=statistics["queries_QD"],

@@ -25,6 +25,7 @@ from safetensors.numpy import save_file as save_arrays
 from safetensors.torch import save_file
 from torch import Tensor
 
+from unbraid_core.calibration import Calibration
 from unbraid_core.errors import Conflict
 from unbraid_core.release.files import sync
 from unbraid_core.release.lock import FileLock
@@ -67,6 +68,7 @@ class Selection(BaseModel):
 
     epochs: int
     scoring: Scoring
+    calibration: Calibration
     validation: dict[str, float]
 
 

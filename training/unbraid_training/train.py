@@ -92,7 +92,12 @@ def _select(data: Dataset, split: Split, config: TrainConfig, run: RunFolder, ob
     observer.begin("fitting the score", FIT_STEP_COUNT, 0)
     scoring = validation.fit_scoring(trainer.model, observer.advance)
     metrics = validation.score(trainer.model, scoring)
-    selection = Selection(epochs=_best_epoch(reports), scoring=scoring, validation=metrics)
+    selection = Selection(
+        epochs=_best_epoch(reports),
+        scoring=scoring,
+        calibration=validation.fit_calibration(trainer.model, scoring),
+        validation=metrics,
+    )
     run.selection = selection
     return selection
 
@@ -208,6 +213,7 @@ def _checkpoint(
         model=trainer.model,
         actions=list(data.actions),
         scoring=selection.scoring,
+        calibration=selection.calibration,
         training=record,
         log_popularity_I=log_popularity(data, selection.scoring.popularity_half_life_s),
         queries_QD=_queries(trainer, data, config, selection),

@@ -7,15 +7,17 @@ from dataclasses import replace
 
 import numpy as np
 
+from unbraid_core.calibration import Calibration
 from unbraid_core.pipeline import Pipeline
-from unbraid_core.types import DoubleArray, FloatArray, IntArray, Scoring
+from unbraid_core.types import DoubleArray, FloatArray, IntArray, Profile, Scoring
 from unbraid_index.exact import ExactSearcher
+from unbraid_training.calibration import fit_calibration
 from unbraid_training.config import TrainConfig
 from unbraid_training.data.dataset import Dataset
 from unbraid_training.data.holdout import Holdout
 from unbraid_training.evaluation.cases import Cases, Task
 from unbraid_training.evaluation.metrics import user_metrics
-from unbraid_training.evaluation.system import rank_with_pipeline
+from unbraid_training.evaluation.system import ask_pipeline, rank_with_pipeline, recommended_pairs
 from unbraid_training.item_statistics import log_popularity
 from unbraid_training.memo import MemoEncoder, MemoSearcher
 from unbraid_training.model import Model
@@ -90,6 +92,17 @@ class Validation:
             return ndcg
 
         return fit(first_scoring(self._config), judge)
+
+    def fit_calibration(self, model: Model, scoring: Scoring) -> Calibration:
+        """Fit probabilities to the scores of the formula, over what it recommends in both tasks."""
+        pipeline = model_pipeline(model, self._train, scoring, self._config.max_history)
+        pairs = [
+            recommended_pairs(ask_pipeline(pipeline, cases, Profile.FORMULA, lambda _: None), cases)
+            for cases in self._cases.values()
+        ]
+        return fit_calibration(
+            np.concatenate([pair.score_N for pair in pairs]), np.concatenate([pair.taken_N for pair in pairs])
+        )
 
     def _metrics(self, pipeline: Pipeline, task: Task) -> dict[str, float]:
         cases = self._cases[task]

@@ -13,9 +13,10 @@ from typing import Annotated, ClassVar, Literal, TypeVar
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from unbraid_core.calibration import Calibration
 from unbraid_core.errors import IncompatibleError, IntegrityError
 from unbraid_core.release.layout import EXPORT_FILES, EXPORT_MANIFEST, RANKER_FILES, RELEASE_FILES, RELEASE_MANIFEST
-from unbraid_core.types import Scoring
+from unbraid_core.types import Profile, Scoring
 
 __all__ = [
     "FORMAT_VERSION",
@@ -117,6 +118,13 @@ class RankerSpec(_Strict):
     parity_max_difference: Annotated[float, Field(ge=0, description="of log odds, between ONNX Runtime and LightGBM")]
 
 
+def _known_profiles(calibrations: dict[str, Calibration]) -> dict[str, Calibration]:
+    for profile in calibrations:
+        if profile not in set(Profile):
+            raise ValueError(f"{profile!r} is no ranking profile")
+    return calibrations
+
+
 class ExportManifest(_Strict):
     """export.json: everything about a release but its index.
 
@@ -137,6 +145,10 @@ class ExportManifest(_Strict):
     training: TrainingRecord
     # Left out of the text where there is none, so a manifest without a ranker is as it was before there were any.
     ranker: Annotated[RankerSpec | None, Field(exclude_if=lambda ranker: ranker is None)] = None
+    # Scores to probabilities, by ranking profile.
+    calibration: Annotated[
+        dict[str, Calibration], AfterValidator(_known_profiles), Field(exclude_if=lambda calibration: not calibration)
+    ] = {}
     files: dict[FilePath, FileEntry]
 
     @model_validator(mode="after")

@@ -6,7 +6,9 @@ import hashlib
 import shutil
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from types import MappingProxyType
 
+from unbraid_core.calibration import Calibration
 from unbraid_core.errors import IntegrityError
 from unbraid_core.release.files import entries
 from unbraid_core.release.layout import QUERIES
@@ -22,7 +24,7 @@ from unbraid_core.release.manifest import (
 )
 from unbraid_core.release.release import Export, Release
 from unbraid_core.release.staging import Staging
-from unbraid_core.types import Scoring
+from unbraid_core.types import Profile, Scoring
 
 __all__ = ["publish_export", "publish_release"]
 
@@ -38,6 +40,7 @@ def publish_export(
     scoring: Scoring,
     training: TrainingRecord,
     ranker: RankerSpec | None = None,
+    calibrations: Mapping[Profile, Calibration] = MappingProxyType({}),
 ) -> ExportManifest:
     """Publish what lies in the staging folder as the export ``name`` under the root of the staging.
 
@@ -54,6 +57,7 @@ def publish_export(
         scoring: numbers of the score formula.
         training: what the model has seen.
         ranker: what ``layout.RANKER`` was trained on, None where there is none.
+        calibrations: scores to probabilities, for each profile that has them.
 
     Raises:
         Conflict: the name is taken.
@@ -68,6 +72,7 @@ def publish_export(
         scoring=scoring,
         training=training,
         ranker=ranker,
+        calibration={str(profile): calibration for profile, calibration in calibrations.items()},
         files=entries(staging.folder),
     )
     return staging.publish(name, manifest)

@@ -63,7 +63,7 @@ def test_no_query_no_answer(make_world: MakeWorld) -> None:
 
 def test_the_stages_in_their_order() -> None:
     found = ["interests", "neighbours", "factors", "own items", "popular"]
-    assert list(STAGES) == ["block", "encode", *found, "score", "describe", "rank", "select"]
+    assert list(STAGES) == ["block", "encode", *found, "score", "describe", "rank", "calibrate", "select"]
 
 
 @pytest.fixture

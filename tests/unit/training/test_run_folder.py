@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from unbraid_core.calibration import Calibration
 from unbraid_core.errors import Conflict
 from unbraid_core.types import Scoring
 from unbraid_training.config import TrainConfig
@@ -85,7 +86,12 @@ def test_what_is_saved_is_loaded_by_the_next_process(tmp_path: Path) -> None:
         restlessness=0.2,
         validation={"ndcg@50": 0.2},
     )
-    selection = Selection(epochs=2, scoring=Scoring(0.1, 1 / 3, 0.5, 0.0, 1.0, 2.0), validation={"ndcg@50": 0.1 + 0.2})
+    selection = Selection(
+        epochs=2,
+        scoring=Scoring(0.1, 1 / 3, 0.5, 0.0, 1.0, 2.0),
+        calibration=Calibration(slope=0.7, intercept=-0.1),
+        validation={"ndcg@50": 0.1 + 0.2},
+    )
     state = {"model.a": torch.tensor([1.0, float("inf")]), "optimizer.0.step": torch.tensor(3.0)}
     with RunFolder(tmp_path, IDENTITY) as run:
         run.save("best", Snapshot({"old": torch.zeros(1)}, []))

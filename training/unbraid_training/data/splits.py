@@ -39,6 +39,10 @@ class Split(Protocol):
         """The rule of the same kind that parts the training events once more, for validation."""
         ...
 
+    def earlier(self, dataset: Dataset, /) -> tuple[Split, Dataset]:
+        """The same rule at an earlier moment, and the events that it is to part then."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class LastEvents:
@@ -62,6 +66,10 @@ class LastEvents:
     def inner(self, _train: Dataset, /) -> Split:
         """Hold out as many events again."""
         return self
+
+    def earlier(self, dataset: Dataset, /) -> tuple[Split, Dataset]:
+        """The last events before the last ones."""
+        return self, self.apply(dataset).train
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +101,12 @@ class TimeWindow:
             return _last_tenth(train)
         return TimeWindow(self.start_s - (self.stop_s - self.start_s), self.start_s)
 
+    def earlier(self, dataset: Dataset, /) -> tuple[Split, Dataset]:
+        """The window moved back by half its length; one without a stop reaches to the last event."""
+        stop_s = min(self.stop_s, float(dataset.time_s_E.max()))
+        step_s = (stop_s - self.start_s) / 2
+        return TimeWindow(self.start_s - step_s, stop_s - step_s), dataset
+
 
 @dataclass(frozen=True, slots=True)
 class Everything:
@@ -110,6 +124,10 @@ class Everything:
     def inner(self, train: Dataset, /) -> Split:
         """Hold out the last tenth of the training span."""
         return _last_tenth(train)
+
+    def earlier(self, dataset: Dataset, /) -> tuple[Split, Dataset]:
+        """There is none: nothing is held out at any moment."""
+        return self, dataset
 
 
 def parse_split(text: str) -> Split:

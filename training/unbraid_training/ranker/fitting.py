@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from unbraid_training.calibration import fit_calibration
 from unbraid_training.data.dataset import Dataset
 from unbraid_training.evaluation.cases import Task
 from unbraid_training.evaluation.metrics import user_metrics
 from unbraid_training.ranker.booster import BoosterRanker, fit_booster
-from unbraid_training.ranker.calibration import fit_calibration
 from unbraid_training.ranker.config import RankerConfig
 from unbraid_training.ranker.examples import RankerExamples
 from unbraid_training.ranker.origin import Origin

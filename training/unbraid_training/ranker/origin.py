@@ -39,7 +39,7 @@ class Origin:
 
 
 def find_origins(split: Split, data: Dataset, config: RankerConfig, seed: int) -> list[Origin]:
-    """The validation windows of the training events, the newest first: each is the one before the one before it.
+    """The validation window of the training events, and windows before it, the newest first.
 
     There are fewer than wished for where the events do not reach back far enough.
 
@@ -50,13 +50,13 @@ def find_origins(split: Split, data: Dataset, config: RankerConfig, seed: int) -
         seed: of the choice of users.
     """
     origins: list[Origin] = []
+    rule = split.inner(data)
     while len(origins) < config.origin_count:
         try:
-            split = split.inner(data)
-            holdout = split.apply(data)
+            holdout = rule.apply(data)
             cases = {task: Cases.of(holdout, task).sample(config.user_count, seed) for task in Task}
+            rule, data = rule.earlier(data)
         except InvalidInput:
             break
         origins.append(Origin(holdout, cases))
-        data = holdout.train
     return origins
