@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import lightgbm
-from unbraid_training.ranker.trained import TrainedRanker
 
 from unbraid_core.release import RankerSpec
 from unbraid_core.release.layout import RANKER, REPORTS
 from unbraid_core.release.ranker import check_features, write_ranker_inputs
 from unbraid_exporter.ranker_onnx import export_ranker
 from unbraid_exporter.ranker_parity import check_ranker_parity
+from unbraid_training.ranker.trained import TrainedRanker
 
 __all__ = ["RANKER_PARITY_REPORT", "write_ranker"]
 
