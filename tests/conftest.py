@@ -84,7 +84,7 @@ def release_learned(release_v1: Path, tmp_path_factory: pytest.TempPathFactory) 
                 tree_count=1,
                 depth=inputs.depth,
                 neighbour_half_life_s=inputs.neighbours.half_life_s,
-                neighbour_common_users=2,
+                common_user_count=2,
                 factor_confidence=inputs.factors.confidence,
                 factor_regularisation=inputs.factors.regularisation,
                 parity_max_difference=0.0,

@@ -12,6 +12,7 @@ from unbraid_cli.options import RELEASES, Releases
 
 if TYPE_CHECKING:
     from unbraid_core.release import Release
+    from unbraid_core.types import Profile
     from unbraid_server.model import Model
     from unbraid_training.evaluation.cases import Cases
     from unbraid_training.evaluation.report import Answers, EvaluationReport
@@ -37,6 +38,10 @@ def evaluate(
     task: Annotated[
         Literal["new", "all"], typer.Option(help="new: find items the user did not have. all: known items count too.")
     ] = "new",
+    profile: Annotated[
+        Literal["formula", "learned"] | None,
+        typer.Option(help="How to rank; by default learned where the release has a ranker, else formula."),
+    ] = None,
     users: Annotated[int | None, typer.Option(min=1, help="Evaluate a random sample of this many users.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the sample, the bootstrap, and the order of ties.")] = 1,
     run_out: Annotated[
@@ -53,7 +58,7 @@ def evaluate(
     from unbraid_training.evaluation.run_file import qrels_text, run_text
 
     release = ReleaseStore(releases).open(release_id)
-    cases, judged, report = _judge(release, data, split, task, users, seed)
+    cases, judged, report = _judge(release, data, split, task, profile, users, seed)
     _print(report)
     if run_out is not None:
         _write(run_out, run_text(cases, judged.row_HR, report.setting.release_id), "--run-out")
@@ -63,9 +68,16 @@ def evaluate(
 
 
 def _judge(
-    release: Release, data: Path, split: str | None, task_name: str, users: int | None, seed: int
+    release: Release,
+    data: Path,
+    split: str | None,
+    task_name: str,
+    profile_name: str | None,
+    users: int | None,
+    seed: int,
 ) -> tuple[Cases, Answers, EvaluationReport]:
     """Ask the release and the baselines; the cases, the answers of the release, and how good all are."""
+    from unbraid_core.types import Profile
     from unbraid_server.device import Device
     from unbraid_server.model import load_model
     from unbraid_training.data.sources import open_dataset
@@ -79,19 +91,22 @@ def _judge(
     every = Cases.of(holdout, task, release.catalogue, manifest.encoder.actions)
     cases = every if users is None else every.sample(users, seed)
     validation = Cases.of(rule.inner(holdout.train).apply(holdout.train), task)
-    judged = _recommend(load_model(release, Device.AUTO), cases)
+    model = load_model(release, Device.AUTO)
+    profile = model.profiles[0] if profile_name is None else Profile(profile_name)
+    judged = _recommend(model, cases, profile)
     baselines = _popularity(cases, validation, seed)
-    setting = Setting.of(cases, manifest.release_id, str(rule), seed)
+    setting = Setting.of(cases, manifest.release_id, str(rule), profile, seed)
     return cases, judged, EvaluationReport.of(cases, setting, judged, baselines)
 
 
-def _recommend(model: Model, cases: Cases) -> Answers:
+def _recommend(model: Model, cases: Cases, profile: Profile) -> Answers:
     from unbraid_training.evaluation.report import Answers
     from unbraid_training.evaluation.system import rank_with_pipeline
 
     with progress() as shown:
         bar = shown.add_task("asking for every user", total=len(cases))
-        return Answers(SYSTEM, rank_with_pipeline(model.pipeline, cases, lambda count: shown.advance(bar, count)))
+        row_HR = rank_with_pipeline(model.pipeline, cases, lambda count: shown.advance(bar, count), profile=profile)
+        return Answers(SYSTEM, row_HR)
 
 
 def _popularity(cases: Cases, validation: Cases, seed: int) -> list[Answers]:
@@ -109,7 +124,8 @@ def _popularity(cases: Cases, validation: Cases, seed: int) -> list[Answers]:
 def _print(report: EvaluationReport) -> None:
     setting = report.setting
     console.print(
-        f"release {setting.release_id}, split {setting.split}, task {setting.task}: {setting.user_count:,} users, "
+        f"release {setting.release_id}, split {setting.split}, task {setting.task}, profile {setting.profile}: "
+        f"{setting.user_count:,} users, "
         f"{setting.target_count:,} targets among {setting.item_count:,} items",
         markup=False,
     )

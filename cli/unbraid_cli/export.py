@@ -33,13 +33,23 @@ def export(
 
 
 def export_and_compare(checkpoint: Checkpoint, folder: Path) -> None:
-    """Make an export, and print how far its answers are from those of PyTorch."""
+    """Make an export, and print how far its answers are from those of PyTorch and LightGBM."""
     from unbraid_exporter.export import PARITY_REPORT, export_checkpoint
     from unbraid_exporter.parity import ParityReport
+    from unbraid_exporter.ranker_files import RANKER_PARITY_REPORT
+    from unbraid_exporter.ranker_parity import RankerParityReport
 
     with error_console.status("exporting to ONNX"):
         export_checkpoint(checkpoint, folder, datetime.now(UTC))
     console.print(_table(ParityReport.model_validate_json((folder / PARITY_REPORT).read_bytes())))
+    if checkpoint.ranker is not None:
+        parity = RankerParityReport.model_validate_json((folder / RANKER_PARITY_REPORT).read_bytes())
+        row_count = sum(case.rows for case in parity.cases)
+        console.print(
+            f"ranker: log odds differ from LightGBM by at most {parity.max_difference:.1e} in {row_count:,} rows; "
+            f"{parity.tolerance:.0e} is allowed",
+            soft_wrap=True,
+        )
 
 
 def _table(report: ParityReport) -> Table:

@@ -105,13 +105,14 @@ def candidate_features(
 
 def _source_block(interests: Interests, sources: SourceScores, log_popularity_C: DoubleArray) -> DoubleArray:
     """How the sources score the candidates, and how they rank them among each other."""
-    affinity_CK = sources.affinity_CK
-    alive_CK = affinity_CK + interests.log_share_K
-    speaker_C = alive_CK.argmax(axis=1)
-    interest_C = alive_CK.max(axis=1)
+    # With the few interests as rows, NumPy reduces over whole columns at once.
+    affinity_KC = np.ascontiguousarray(sources.affinity_CK.T)
+    alive_KC = affinity_KC + interests.log_share_K[:, None]
+    speaker_C = alive_KC.argmax(axis=0)
+    interest_C = alive_KC.max(axis=0)
     log_share_C = interests.log_share_K[speaker_C]
-    first_C = affinity_CK.max(axis=1)
-    second_C = np.partition(affinity_CK, -2, axis=1)[:, -2] if affinity_CK.shape[1] > 1 else first_C
+    first_C = affinity_KC.max(axis=0)
+    second_C = np.partition(affinity_KC, -2, axis=0)[-2] if len(affinity_KC) > 1 else first_C
     source_SC = np.stack([interest_C, sources.neighbour_C, sources.factor_C])
     blend_C = _standard(np.vstack([source_SC, log_popularity_C])).sum(axis=0)
     score_SC = np.vstack([source_SC, blend_C])

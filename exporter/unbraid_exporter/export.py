@@ -23,6 +23,7 @@ from unbraid_core.release.layout import (
 )
 from unbraid_exporter.onnx_export import export_onnx
 from unbraid_exporter.parity import check_parity
+from unbraid_exporter.ranker_files import write_ranker
 from unbraid_training.checkpoint import Checkpoint
 
 __all__ = ["PARITY_REPORT", "TRAINING_REPORT", "export_checkpoint"]
@@ -34,9 +35,9 @@ TRAINING_REPORT = f"{REPORTS}/training.json"
 def export_checkpoint(checkpoint: Checkpoint, out: Path, created_time: datetime) -> Path:
     """Export a checkpoint to ``out``, which appears complete or not at all; an older export there is replaced.
 
-    Nothing is written beside ``out`` that outlives the call, and nothing takes its place before the ONNX file agrees
-    with PyTorch. A replaced export is moved away in the moment before the new one moves in; a process that dies just
-    between the two leaves none, and exporting again makes it.
+    Nothing is written beside ``out`` that outlives the call, and nothing takes its place before the ONNX files agree
+    with PyTorch and LightGBM. A replaced export is moved away in the moment before the new one moves in; a process that
+    dies just between the two leaves none, and exporting again makes it.
 
     Args:
         checkpoint: what training produced.
@@ -48,7 +49,7 @@ def export_checkpoint(checkpoint: Checkpoint, out: Path, created_time: datetime)
 
     Raises:
         Conflict: ``out`` is something other than an export.
-        IncompatibleError: the ONNX file differs from PyTorch.
+        IncompatibleError: an ONNX file differs from what it was made of, or the ranker is one of other features.
     """
     out = out.absolute()
     _check_replaceable(out)
@@ -64,6 +65,7 @@ def export_checkpoint(checkpoint: Checkpoint, out: Path, created_time: datetime)
                 half_life_s=checkpoint.half_life_s_K.tolist(),
                 scoring=checkpoint.scoring,
                 training=checkpoint.training,
+                ranker=None if checkpoint.ranker is None else write_ranker(checkpoint.ranker, staging.folder),
                 calibrations=checkpoint.calibrations,
             )
         if out.exists():
@@ -79,7 +81,7 @@ def _check_replaceable(out: Path) -> None:
 
 
 def _write_files(checkpoint: Checkpoint, folder: Path) -> None:
-    """The content of an export; the encoder comes first, because it is what can fail."""
+    """The content of an export but for the ranker; the encoder comes first, because it is what can fail."""
     spec = checkpoint.encoder_spec
     (folder / REPORTS).mkdir()
     export_onnx(
@@ -99,6 +101,7 @@ def _write_files(checkpoint: Checkpoint, folder: Path) -> None:
     training = {
         "settings": checkpoint.settings.model_dump(mode="json"),
         "training": checkpoint.training.model_dump(mode="json"),
+        "ranker_validation": None if checkpoint.ranker is None else checkpoint.ranker.validation,
     }
     (folder / TRAINING_REPORT).write_text(json.dumps(training, indent=2) + "\n")
     np.save(folder / ITEM_VECTORS, checkpoint.item_vectors_ID)

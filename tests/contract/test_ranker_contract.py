@@ -17,6 +17,7 @@ from unbraid_core.release.layout import RANKER
 from unbraid_core.types import FloatArray
 from unbraid_exporter.ranker_onnx import export_ranker
 from unbraid_server.ranker import OnnxRanker
+from unbraid_training.ranker.booster import BoosterRanker
 
 FEATURES = [f"feature_{position}" for position in range(6)]
 TOLERANCE = 1e-6
@@ -38,20 +39,34 @@ def linear_ranker(release_learned: Path, _: Path) -> Subject:
     return Subject(OnnxRanker(release.path(RANKER), spec), len(spec.features))
 
 
-def boosted_ranker(release_learned: Path, folder: Path) -> Subject:
-    """Trees out of LightGBM under ONNX Runtime."""
-    spec = open_release(release_learned).manifest.ranker
-    assert spec is not None
+def trees() -> lightgbm.Booster:
+    """Trees over two of six features."""
     rng = np.random.default_rng(1)
     feature_CF = rng.normal(size=(2_000, len(FEATURES))).astype(np.float32)
     label_C = feature_CF[:, 0] * feature_CF[:, 1] + 0.3 * rng.normal(size=2_000) > 0
     settings = {"objective": "binary", "num_threads": 1, "verbose": -1, "deterministic": True}
     data = lightgbm.Dataset(feature_CF, label_C, feature_name=FEATURES)
-    export_ranker(lightgbm.train(settings, data, num_boost_round=30), folder / RANKER)
+    return lightgbm.train(settings, data, num_boost_round=30)
+
+
+def booster_ranker(_release: Path, _folder: Path) -> Subject:
+    """The trees under LightGBM, as training asks them."""
+    return Subject(BoosterRanker(trees().model_to_string()), len(FEATURES))
+
+
+def exported_ranker(release_learned: Path, folder: Path) -> Subject:
+    """The same trees under ONNX Runtime."""
+    spec = open_release(release_learned).manifest.ranker
+    assert spec is not None
+    export_ranker(trees(), folder / RANKER)
     return Subject(OnnxRanker(folder / RANKER, spec.model_copy(update={"features": FEATURES})), len(FEATURES))
 
 
-RANKERS: dict[str, Callable[[Path, Path], Subject]] = {"linear": linear_ranker, "boosted": boosted_ranker}
+RANKERS: dict[str, Callable[[Path, Path], Subject]] = {
+    "linear": linear_ranker,
+    "lightgbm": booster_ranker,
+    "onnx": exported_ranker,
+}
 
 
 @pytest.fixture(scope="module", params=RANKERS)

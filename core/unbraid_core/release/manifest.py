@@ -112,7 +112,7 @@ class RankerSpec(_Strict):
     tree_count: Annotated[int, Field(ge=1)]
     depth: Annotated[int, Field(ge=1, description="candidates that each source brings")]
     neighbour_half_life_s: PositiveSeconds
-    neighbour_common_users: Annotated[int, Field(ge=1, description="neighbours have at least so many users in common")]
+    common_user_count: Annotated[int, Field(ge=1, description="fewest users that two neighbours have in common")]
     factor_confidence: Annotated[float, Field(gt=0)]
     factor_regularisation: Annotated[float, Field(gt=0)]
     parity_max_difference: Annotated[float, Field(ge=0, description="of log odds, between ONNX Runtime and LightGBM")]

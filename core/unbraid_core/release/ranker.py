@@ -69,7 +69,7 @@ def check_features(features: list[str], where: str) -> None:
     )
     raise IncompatibleError(
         f"{where}: feature {position} is {found}, this unbraid computes {computed} there; "
-        "train the ranker again with this version, or serve the release with the version that trained it"
+        "train the ranker again with this version, or use the version that trained it"
     )
 
 

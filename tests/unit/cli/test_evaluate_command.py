@@ -115,7 +115,7 @@ def test_the_active_release_is_judged_by_the_split_of_its_training(evaluable: Ev
 
     assert done.exit_code == 0, done.output
     printed = " ".join(done.stdout.split())
-    assert f"release {evaluable.release_id}, split {SPLIT}, task new:" in printed
+    assert f"release {evaluable.release_id}, split {SPLIT}, task new, profile formula:" in printed
     assert "decayed popularity: half-life" in printed
     for metric in ("recall@20", "hr@50", "ndcg@50", "coverage@50", "over decayed popularity"):
         assert metric in printed
@@ -157,6 +157,12 @@ def test_the_run_file_is_what_the_serving_pipeline_answers(evaluable: Evaluable,
     ours = json.loads((tmp_path / "report.json").read_text())["systems"][0]["metrics"]
     assert theirs[R @ 20] == pytest.approx(ours["recall@20"]["mean"], abs=1e-9)
     assert theirs[nDCG @ 50] == pytest.approx(ours["ndcg@50"]["mean"], abs=1e-9)
+
+
+def test_a_profile_that_the_release_has_not_is_refused(evaluable: Evaluable) -> None:
+    failure = evaluable.run("--profile", "learned").exception
+    assert isinstance(failure, InvalidInput)
+    assert "profile: is learned, and this release has no ranker" in str(failure)
 
 
 def test_a_sample_of_users(evaluable: Evaluable, tmp_path: Path) -> None:

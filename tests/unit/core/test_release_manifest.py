@@ -64,7 +64,7 @@ RANKER = {
     "tree_count": 100,
     "depth": 150,
     "neighbour_half_life_s": 86_400.0,
-    "neighbour_common_users": 3,
+    "common_user_count": 3,
     "factor_confidence": 10.0,
     "factor_regularisation": 50.0,
     "parity_max_difference": 1e-6,

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from unbraid_core.catalogue import Catalogue
+from unbraid_core.types import Profile
 from unbraid_training.data.dataset import Dataset
 from unbraid_training.evaluation.cases import Cases, Task
 from unbraid_training.evaluation.metrics import METRICS, RANK_COUNT
@@ -22,7 +23,7 @@ def report() -> EvaluationReport:
     right_R = np.concatenate([[7], np.full(RANK_COUNT - 1, -1)])
     wrong_R = np.concatenate([[8], np.full(RANK_COUNT - 1, -1)])
     baseline = Answers("popularity", np.stack([right_R, wrong_R] * 20), half_life_s=86_400.0)
-    setting = Setting.of(cases, "r1", "last-10", seed=5)
+    setting = Setting.of(cases, "r1", "last-10", Profile.FORMULA, seed=5)
     return EvaluationReport.of(cases, setting, Answers("unbraid", np.stack([right_R] * 40)), [baseline])
 
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from unbraid_core.types import IntArray
+from unbraid_core.types import IntArray, Profile
 from unbraid_training.evaluation.bootstrap import (
     CONFIDENCE,
     RESAMPLES,
@@ -42,6 +42,7 @@ class Setting:
     release_id: str
     split: str
     task: Task
+    profile: Profile
     seed: int
     user_count: int
     item_count: int
@@ -49,12 +50,13 @@ class Setting:
     outside_count: int
 
     @classmethod
-    def of(cls, cases: Cases, release_id: str, split: str, seed: int) -> Setting:
+    def of(cls, cases: Cases, release_id: str, split: str, profile: Profile, seed: int) -> Setting:
         """The conditions of some cases."""
         return cls(
             release_id=release_id,
             split=split,
             task=cases.task,
+            profile=profile,
             seed=seed,
             user_count=len(cases),
             item_count=len(cases.catalogue),

@@ -54,7 +54,7 @@ def ask_pipeline(pipeline: Pipeline, cases: Cases, profile: Profile, on_batch: C
 
 
 def rank_with_pipeline(
-    pipeline: Pipeline, cases: Cases, on_batch: Callable[[int], None], profile: Profile = Profile.FORMULA
+    pipeline: Pipeline, cases: Cases, on_batch: Callable[[int], None], *, profile: Profile = Profile.FORMULA
 ) -> IntArray:
     """The rows of ``ask_pipeline``: int64 [H, RANK_COUNT], best first, -1 after the end of a short ranking."""
     return recommended_rows(ask_pipeline(pipeline, cases, profile, on_batch))
