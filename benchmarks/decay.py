@@ -3,11 +3,12 @@
     python benchmarks/decay.py planted [--seeds 3]
     python benchmarks/decay.py compare --data uci_online_retail [--seeds 3] --out decay
 
-``planted`` prints the half-lives that training finds next to the planted ones. ``compare`` trains the shipped model with
-learned half-lives, without decay and with one fixed half-life for all interests, several of them. The best fixed one
-is chosen on the validation split; for what is left the score is fitted there, then all are trained again and scored once
-on the test split by the pipeline in profile formula. It writes OUT.json and OUT.md, with 95 % intervals of the paired
-bootstrap over users.
+``planted`` prints the half-lives that training finds next to the planted ones.
+
+``compare`` trains the shipped model with learned half-lives, without decay, and with several fixed half-lives, the same
+for all interests. The best fixed one is chosen on the validation split; for it and the other two the score is fitted
+there, then they are trained again and scored once on the test split by the pipeline in profile formula. It writes
+OUT.json and OUT.md, with 95 % intervals of the paired bootstrap over users.
 """
 
 from __future__ import annotations
