@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.markup import escape
@@ -33,6 +34,18 @@ def train(
     interests: Annotated[int, typer.Option(min=1, max=64, help="Interests of a user, K.")] = 4,
     dimension: Annotated[int, typer.Option(min=2, max=4096, help="Dimensions of the vectors, D.")] = 64,
     max_history: Annotated[int, typer.Option(min=1, max=10_000, help="Newest events that count, L.")] = 50,
+    decay: Annotated[
+        Literal["learned", "fixed", "none"],
+        typer.Option(
+            help="How interests fade: at half-lives that are learned, or fixed where they start, or not at all."
+        ),
+    ] = "learned",
+    half_life: Annotated[
+        list[float] | None,
+        typer.Option(
+            help="Days, where half-lives start: one for all interests, or the option once for each; log-spaced without."
+        ),
+    ] = None,
     epochs: Annotated[int, typer.Option(min=1, help="At most; training stops when validation does not improve.")] = 30,
     seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 1,
     threads: Annotated[
@@ -47,7 +60,7 @@ def train(
     """
     import torch
 
-    from unbraid_training.config import TrainConfig
+    from unbraid_training.config import DecayConfig, TrainConfig
     from unbraid_training.data.sources import open_dataset
     from unbraid_training.data.splits import parse_split
     from unbraid_training.train import train as run_training
@@ -57,7 +70,12 @@ def train(
     for line in report.lines():
         console.print(line, markup=False, soft_wrap=True)
     settings = TrainConfig(
-        interest_count=interests, dimension=dimension, max_history=max_history, epochs=epochs, seed=seed
+        interest_count=interests,
+        dimension=dimension,
+        max_history=max_history,
+        decay=DecayConfig(kind=decay, half_lives_s=_half_lives_s(half_life or [], interests)),
+        epochs=epochs,
+        seed=seed,
     )
     torch.set_num_threads(threads)
     with TrainingDisplay() as display:
@@ -66,14 +84,28 @@ def train(
     console.print(f"next: unbraid export {out}", markup=False, soft_wrap=True)
 
 
+def _half_lives_s(days: list[float], interest_count: int) -> tuple[float, ...]:
+    from unbraid_core.errors import InvalidInput
+
+    if len(days) not in (0, 1, interest_count):
+        raise InvalidInput(
+            "--half-life",
+            f"is given {len(days)} times for {interest_count} interests; give one for all, or one for each",
+        )
+    if any(not 0 < each < math.inf for each in days):
+        raise InvalidInput("--half-life", f"is {min(days):g} days; half-lives are above 0 and finite")
+    return tuple(DAY_S * each for each in days)
+
+
 def print_half_lives(checkpoint: Checkpoint) -> None:
     """What was learned, in a few numbers."""
     validation, scoring = checkpoint.training.validation, checkpoint.scoring
+    kind = checkpoint.settings.decay.kind
     days = ", ".join(f"{half_life_s / DAY_S:.3g}" for half_life_s in checkpoint.half_life_s_K)
     facts = {
         "events": f"{checkpoint.training.event_count:,} of {checkpoint.training.user_count:,} users",
         "validation": f"recall@50 {validation['recall@50']:.4f}, ndcg@50 {validation['ndcg@50']:.4f}",
-        "half-lives": f"{days} days",
+        "half-lives": "none, nothing fades" if kind == "none" else f"{days} days, {kind}",
         "score weights": f"interest {scoring.beta:g}, popularity {scoring.gamma:g}, own frequency {scoring.delta:g}",
         "popularity": f"halves every {scoring.popularity_half_life_s / DAY_S:g} days",
     }
@@ -112,9 +144,14 @@ class TrainingDisplay:
     def epoch(self, report: EpochReport) -> None:
         """Print a line for the epoch."""
         recall = report.validation.get("recall@50")
-        found = f"validation recall@50 {recall:.4f}" if recall is not None else ""
-        line = f"{self._title}  epoch {report.epoch:>2}  loss {report.loss:.4f}  {found}"
-        self._progress.console.print(escape(line.rstrip()), style="dim")
+        found = f"  validation recall@50 {recall:.4f}" if recall is not None else ""
+        # An interest that collapses rests on all events or on none, and is like the others.
+        apart = (
+            f"  interests: {report.effective_events:.1f} events each, usage {report.usage_entropy:.2f} nats, "
+            f"cosine {report.cosine:.2f}"
+        )
+        line = f"{self._title}  epoch {report.epoch:>2}  loss {report.loss:.4f}{found}{apart}"
+        self._progress.console.print(escape(line), style="dim", soft_wrap=True)
 
     def _finish(self) -> None:
         """Early stopping leaves a bar short of its end: say that the stretch is over."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,7 @@ from unbraid_core.types import HistoryBatch
 from unbraid_server.device import Device
 from unbraid_server.encoder import OnnxEncoder
 from unbraid_training.encoder import MultiInterestEncoder
+from unbraid_training.memo import MemoEncoder
 from unbraid_training.torch_encoder import TorchEncoder
 
 TOLERANCE = 1e-5
@@ -51,7 +52,13 @@ def torch_encoder(_: Path) -> Subject:
     return Subject(TorchEncoder(encoder), interest_count=3, dimension=8, action_count=4)
 
 
-ENCODERS: dict[str, Callable[[Path], Subject]] = {"onnx": onnx_encoder, "torch": torch_encoder}
+def memo_encoder(folder: Path) -> Subject:
+    """The one under PyTorch, remembering its answers."""
+    subject = torch_encoder(folder)
+    return replace(subject, encoder=MemoEncoder(subject.encoder))
+
+
+ENCODERS: dict[str, Callable[[Path], Subject]] = {"onnx": onnx_encoder, "torch": torch_encoder, "memo": memo_encoder}
 
 
 @pytest.fixture(scope="module", params=ENCODERS)

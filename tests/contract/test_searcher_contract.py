@@ -17,6 +17,7 @@ from unbraid_index.exact import ExactSearcher
 from unbraid_index.faiss_searcher import FaissSearcher
 from unbraid_index.family import flat_index, ivf_index
 from unbraid_index.progress import unwatched
+from unbraid_training.memo import MemoSearcher
 
 SIZE, DIMENSION = 400, 8
 
@@ -37,6 +38,7 @@ def open_ivf(item_vectors_ID: FloatArray, folder: Path, nprobe: int) -> Searcher
 
 OPENERS: dict[str, Opener] = {
     "exact": lambda item_vectors_ID, _: ExactSearcher(item_vectors_ID),
+    "memo": lambda item_vectors_ID, _: MemoSearcher(ExactSearcher(item_vectors_ID)),
     "flat": open_flat,
     "ivf": lambda item_vectors_ID, folder: open_ivf(item_vectors_ID, folder, 8),
     "ivf, one list": lambda item_vectors_ID, folder: open_ivf(item_vectors_ID, folder, 1),

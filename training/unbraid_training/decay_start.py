@@ -22,10 +22,12 @@ def fit_decay(model: Model, examples: Examples, seed: int) -> None:
 
     Args:
         model: its encoder and item vectors stay as they are.
-        examples: of the training events.
+        examples: of the training events; without any, the decay stays as it is.
         seed: of the choice of examples.
     """
     known = [_seen(model, batch) for batch in islice(examples.epoch(np.random.default_rng(seed)), BATCH_COUNT)]
+    if not known:
+        return
     optimizer = torch.optim.LBFGS(model.decay.trainable(), max_iter=STEP_COUNT, line_search_fn="strong_wolfe")
 
     def loss() -> float:

@@ -72,6 +72,22 @@ def test_a_second_call_loads_what_the_first_made(unbraid: Unbraid, data: Path, t
     assert "half-lives" in stdout
 
 
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (["--decay", "fixed", "--half-life", "10"], "10, 10, 10, 10 days, fixed"),
+        (["--decay", "none"], "none, nothing fades"),
+    ],
+)
+def test_the_decay_can_be_chosen(
+    unbraid: Unbraid, data: Path, tmp_path: Path, options: list[str], expected: str
+) -> None:
+    code, stdout, stderr = unbraid("train", "--data", data, "--out", tmp_path / "run", *SMALL, *options)
+    assert code == 0, stderr
+    assert expected in stdout
+    assert "nats, cosine" in stderr
+
+
 def test_left_out_rows_are_reported(unbraid: Unbraid, data: Path, tmp_path: Path) -> None:
     events = (data / "events.csv").read_text()
     (tmp_path / "events.csv").write_text(events + '"user-1","item-2",soon,"view"\n')
@@ -100,6 +116,9 @@ def assert_refused(answer: tuple[int, str, str], *expected: str) -> None:
         (["--seed", "-1"], ["--seed"]),
         (["--threads", "0"], ["--threads"]),
         (["--colour", "red"], ["--colour"]),
+        (["--decay", "slow"], ["--decay", "learned"]),
+        (["--half-life", "0"], ["--half-life", "is 0 days"]),
+        (["--half-life", "1", "--half-life", "2"], ["--half-life", "2 times for 4 interests"]),
         (["--split", "yesterday"], ["split", "yesterday", "last-10"]),
         (["--split", "last-0"], ["split", "last-0"]),
         (["--split", "before-2001-01-01"], ["split", "before-2001-01-01", "2024"]),
