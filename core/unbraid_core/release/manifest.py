@@ -15,7 +15,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from unbraid_core.errors import IncompatibleError, IntegrityError
 from unbraid_core.release.layout import EXPORT_FILES, EXPORT_MANIFEST, RANKER_FILES, RELEASE_FILES, RELEASE_MANIFEST
-from unbraid_core.types import Scoring
+from unbraid_core.types import Precision, Scoring
 
 __all__ = [
     "FORMAT_VERSION",
@@ -62,6 +62,8 @@ UtcTime = Annotated[AwareDatetime, AfterValidator(lambda time: time.astimezone(U
 Hex64 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Name = Annotated[str, Field(pattern=r"^[0-9A-Za-z][0-9A-Za-z._-]{0,127}$")]
 PositiveSeconds = Annotated[float, Field(gt=0)]
+# Left out where it is fp32: the manifest of an uncompressed export is what it was before there was a choice.
+StoredPrecision = Annotated[Precision, Field(exclude_if=lambda precision: precision is Precision.FP32)]
 PossibleScoring = Annotated[Scoring, AfterValidator(_possible)]
 
 
@@ -137,6 +139,8 @@ class ExportManifest(_Strict):
     training: TrainingRecord
     # Left out of the text where there is none, so a manifest without a ranker is as it was before there were any.
     ranker: Annotated[RankerSpec | None, Field(exclude_if=lambda ranker: ranker is None)] = None
+    encoder_precision: StoredPrecision = Precision.FP32
+    vector_precision: StoredPrecision = Precision.FP32
     files: dict[FilePath, FileEntry]
 
     @model_validator(mode="after")

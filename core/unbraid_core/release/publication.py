@@ -22,7 +22,7 @@ from unbraid_core.release.manifest import (
 )
 from unbraid_core.release.release import Export, Release
 from unbraid_core.release.staging import Staging
-from unbraid_core.types import Scoring
+from unbraid_core.types import Precision, Scoring
 
 __all__ = ["publish_export", "publish_release"]
 
@@ -38,6 +38,8 @@ def publish_export(
     scoring: Scoring,
     training: TrainingRecord,
     ranker: RankerSpec | None = None,
+    encoder_precision: Precision = Precision.FP32,
+    vector_precision: Precision = Precision.FP32,
 ) -> ExportManifest:
     """Publish what lies in the staging folder as the export ``name`` under the root of the staging.
 
@@ -54,6 +56,8 @@ def publish_export(
         scoring: numbers of the score formula.
         training: what the model has seen.
         ranker: what ``layout.RANKER`` was trained on, None where there is none.
+        encoder_precision: of the weights in the encoder's file.
+        vector_precision: of the item vectors in their file.
 
     Raises:
         Conflict: the name is taken.
@@ -68,6 +72,8 @@ def publish_export(
         scoring=scoring,
         training=training,
         ranker=ranker,
+        encoder_precision=encoder_precision,
+        vector_precision=vector_precision,
         files=entries(staging.folder),
     )
     return staging.publish(name, manifest)
