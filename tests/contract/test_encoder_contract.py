@@ -18,6 +18,7 @@ from unbraid_core.release import EncoderSpec, open_release
 from unbraid_core.release.layout import USER_ENCODER
 from unbraid_core.types import HistoryBatch, Precision
 from unbraid_exporter.compact_encoder import compact_encoder
+from unbraid_exporter.exported_encoder import ExportedEncoder
 from unbraid_exporter.onnx_export import export_onnx
 from unbraid_server.device import Device
 from unbraid_server.encoder import OnnxEncoder
@@ -43,6 +44,11 @@ def onnx_encoder(release_v1: Path) -> Subject:
     spec = release.manifest.encoder
     encoder = OnnxEncoder(release.path(USER_ENCODER), spec, Device.CPU)
     return Subject(encoder, spec.interest_count, spec.dimension, len(spec.actions))
+
+
+def exported_encoder(release_v1: Path) -> Subject:
+    """The same file, as an export is checked and measured with."""
+    return replace(onnx_encoder(release_v1), encoder=ExportedEncoder(release_v1 / USER_ENCODER))
 
 
 def torch_encoder(_: Path) -> Subject:
@@ -84,6 +90,7 @@ def compact_onnx_encoder(precision: Precision) -> Callable[[Path], Subject]:
 
 ENCODERS: dict[str, Callable[[Path], Subject]] = {
     "onnx": onnx_encoder,
+    "exported": exported_encoder,
     "onnx, fp16": compact_onnx_encoder(Precision.FP16),
     "onnx, int8": compact_onnx_encoder(Precision.INT8),
     "torch": torch_encoder,
