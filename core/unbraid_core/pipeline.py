@@ -22,6 +22,7 @@ from unbraid_core.decay import log_mass, log_share
 from unbraid_core.draft import Draft
 from unbraid_core.errors import InvalidInput
 from unbraid_core.features import SourceScores, candidate_features
+from unbraid_core.item_vectors import ItemVectors
 from unbraid_core.ports import Encoder, Ranker, Searcher
 from unbraid_core.ranker_inputs import RankerInputs
 from unbraid_core.scoring import affinities, score_terms
@@ -61,7 +62,7 @@ class Pipeline:
 
     encoder: Encoder
     searcher: Searcher
-    item_vectors_ID: FloatArray
+    item_vectors_ID: ItemVectors
     log_popularity_I: FloatArray
     popular_row_I: IntArray
     half_life_s_K: DoubleArray
@@ -200,7 +201,7 @@ def _select(_pipeline: Pipeline, drafts: Sequence[Draft]) -> None:
         draft.select(best_R)
 
 
-def pad_histories(histories: Sequence[History], item_vectors_ID: FloatArray) -> HistoryBatch:
+def pad_histories(histories: Sequence[History], item_vectors_ID: ItemVectors) -> HistoryBatch:
     """Gather item vectors and right-pad to the longest history; every history has at least one event."""
     shape_BL = len(histories), max(len(history) for history in histories)
     row_BL = np.zeros(shape_BL, np.int64)

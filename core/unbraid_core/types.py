@@ -28,6 +28,7 @@ __all__ = [
     "IntArray",
     "InterestBatch",
     "Interests",
+    "Precision",
     "Profile",
     "Query",
     "Ranking",
@@ -153,6 +154,14 @@ class Profile(StrEnum):
 
     FORMULA = "formula"
     LEARNED = "learned"
+
+
+class Precision(StrEnum):
+    """How the numbers of an encoder or of item vectors are stored; what is computed with them comes out as float32."""
+
+    FP32 = "fp32"
+    FP16 = "fp16"
+    INT8 = "int8"
 
 
 class Basis(StrEnum):

@@ -21,18 +21,23 @@ from unbraid_core.release.layout import (
     REPORTS,
     USER_ENCODER,
 )
+from unbraid_core.types import Precision
+from unbraid_exporter.compression import Compression, compress
 from unbraid_exporter.onnx_export import export_onnx
 from unbraid_exporter.parity import check_parity
 from unbraid_exporter.ranker_files import write_ranker
 from unbraid_training.checkpoint import Checkpoint
 
-__all__ = ["PARITY_REPORT", "TRAINING_REPORT", "export_checkpoint"]
+__all__ = ["COMPRESSION_REPORT", "PARITY_REPORT", "TRAINING_REPORT", "export_checkpoint"]
 
+COMPRESSION_REPORT = f"{REPORTS}/compression.json"
 PARITY_REPORT = f"{REPORTS}/parity.json"
 TRAINING_REPORT = f"{REPORTS}/training.json"
 
 
-def export_checkpoint(checkpoint: Checkpoint, out: Path, created_time: datetime) -> Path:
+def export_checkpoint(
+    checkpoint: Checkpoint, out: Path, created_time: datetime, compression: Compression | None = None
+) -> Path:
     """Export a checkpoint to ``out``, which appears complete or not at all; an older export there is replaced.
 
     Nothing is written beside ``out`` that outlives the call, and nothing takes its place before the ONNX files agree
@@ -43,19 +48,25 @@ def export_checkpoint(checkpoint: Checkpoint, out: Path, created_time: datetime)
         checkpoint: what training produced.
         out: the folder to make.
         created_time: now, with a time zone.
+        compression: how to make the export smaller; None keeps everything in fp32.
 
     Returns:
         ``out``.
 
     Raises:
         Conflict: ``out`` is something other than an export.
-        IncompatibleError: an ONNX file differs from what it was made of, or the ranker is one of other features.
+        IncompatibleError: an ONNX file differs from what it was made of, the ranker is one of other features, or
+            compressing loses too much.
+        InvalidInput: the encoder is too small for its precision.
     """
     out = out.absolute()
     _check_replaceable(out)
     with Staging(out.parent) as moving:
         with Staging(moving.folder) as staging:
             _write_files(checkpoint, staging.folder)
+            if compression is not None:
+                report = compress(checkpoint, staging.folder, compression)
+                (staging.folder / COMPRESSION_REPORT).write_text(report.model_dump_json(indent=2) + "\n")
             publish_export(
                 staging,
                 out.name,
@@ -67,6 +78,8 @@ def export_checkpoint(checkpoint: Checkpoint, out: Path, created_time: datetime)
                 training=checkpoint.training,
                 ranker=None if checkpoint.ranker is None else write_ranker(checkpoint.ranker, staging.folder),
                 calibrations=checkpoint.calibrations,
+                encoder_precision=compression.encoder if compression else Precision.FP32,
+                vector_precision=compression.vectors if compression else Precision.FP32,
             )
         if out.exists():
             out.rename(moving.folder / "replaced")

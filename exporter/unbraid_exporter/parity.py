@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 from unbraid_core.errors import IncompatibleError
 from unbraid_core.pipeline import pad_histories
 from unbraid_core.types import FloatArray, History, HistoryBatch, InterestBatch
-from unbraid_exporter.onnx_export import INPUT_NAMES, OUTPUT_NAMES
+from unbraid_exporter.exported_encoder import ExportedEncoder
 from unbraid_training.encoder import MultiInterestEncoder
 from unbraid_training.torch_encoder import TorchEncoder
 
@@ -74,13 +74,13 @@ def check_parity(
     Raises:
         IncompatibleError: a difference above the tolerance, or a value that is no number; the message names the shape.
     """
-    session = _open(onnx_file)
+    exported = ExportedEncoder(onnx_file)
     reference = TorchEncoder(encoder)
     generator = np.random.default_rng(SEED)
     cases = []
     for inputs in _inputs(action_count, max_history):
         batch = _batch(inputs, item_vectors_ID, action_count, generator)
-        case = _compare(inputs, reference.encode(batch), _run(session, batch))
+        case = _compare(inputs, reference.encode(batch), exported.encode(batch))
         # Asked this way round, so that a difference that is no number fails as well.
         if not (case.interests_error <= TOLERANCE and case.assignment_error <= TOLERANCE):
             raise IncompatibleError(
@@ -134,18 +134,6 @@ def _batch(
         action_BL=np.pad(batch.action_BL, padding),
         mask_BL=np.pad(batch.mask_BL, padding),
     )
-
-
-def _open(onnx_file: Path) -> ort.InferenceSession:
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = 1
-    return ort.InferenceSession(onnx_file, options, providers=["CPUExecutionProvider"])
-
-
-def _run(session: ort.InferenceSession, batch: HistoryBatch) -> InterestBatch:
-    arrays = (batch.item_vectors_BLD, batch.age_s_BL, batch.action_BL, batch.mask_BL)
-    vectors_BKD, assignment_BKL = session.run(OUTPUT_NAMES, dict(zip(INPUT_NAMES, arrays, strict=True)))
-    return InterestBatch(vectors_BKD, assignment_BKL)
 
 
 def _compare(inputs: _Inputs, expected: InterestBatch, found: InterestBatch) -> ParityCase:

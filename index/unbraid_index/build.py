@@ -10,8 +10,8 @@ from pathlib import Path
 import faiss
 
 from unbraid_core.errors import IncompatibleError, InvalidInput
+from unbraid_core.item_vectors import ItemVectors
 from unbraid_core.release import IndexSpec
-from unbraid_core.types import FloatArray
 from unbraid_index.exact import ExactSearcher
 from unbraid_index.faiss_searcher import FaissSearcher
 from unbraid_index.family import FLAT_LIMIT, Family, flat_index, ivf_index
@@ -56,7 +56,7 @@ class _Candidate:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Build:
-    item_vectors_ID: FloatArray
+    item_vectors_ID: ItemVectors
     tuning: RecallProbe
     held_out: RecallProbe
     settings: IndexSettings
@@ -83,7 +83,7 @@ class _Build:
 
 
 def build_index(
-    item_vectors_ID: FloatArray,
+    item_vectors_ID: ItemVectors,
     queries: RecallQueries,
     path: Path,
     settings: IndexSettings,

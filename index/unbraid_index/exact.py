@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from unbraid_core.item_vectors import ItemVectors
 from unbraid_core.types import FloatArray, IntArray, SearchHits
 from unbraid_index.contract import checked_queries, padded_hits
 
@@ -18,8 +19,8 @@ class ExactSearcher:
     It holds at most 64 MiB of scores at a time, or the scores of one query where those are more.
     """
 
-    def __init__(self, item_vectors_ID: FloatArray) -> None:
-        self._item_vectors_ID = item_vectors_ID
+    def __init__(self, item_vectors_ID: ItemVectors) -> None:
+        self._item_vectors_ID = item_vectors_ID[:]
 
     @property
     def size(self) -> int:

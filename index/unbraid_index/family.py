@@ -13,7 +13,7 @@ from typing import Literal
 import faiss
 import numpy as np
 
-from unbraid_core.types import FloatArray
+from unbraid_core.item_vectors import ItemVectors
 from unbraid_index.progress import OnProgress
 
 __all__ = ["FLAT_LIMIT", "Family", "flat_index", "ivf_index", "list_count"]
@@ -30,14 +30,14 @@ def list_count(item_count: int) -> int:
     return int(2 ** round(math.log2(4 * math.sqrt(item_count))))
 
 
-def flat_index(item_vectors_ID: FloatArray, on_progress: OnProgress) -> faiss.IndexFlatIP:
+def flat_index(item_vectors_ID: ItemVectors, on_progress: OnProgress) -> faiss.IndexFlatIP:
     """An exhaustive index over the vectors."""
     index = faiss.IndexFlatIP(item_vectors_ID.shape[1])
     _add(index, item_vectors_ID, on_progress)
     return index
 
 
-def ivf_index(item_vectors_ID: FloatArray, seed: int, on_progress: OnProgress) -> faiss.IndexIVFFlat:
+def ivf_index(item_vectors_ID: ItemVectors, seed: int, on_progress: OnProgress) -> faiss.IndexIVFFlat:
     """An inverted-file index over the vectors, its centroids trained on a seeded sample."""
     item_count, dimension = item_vectors_ID.shape
     lists = list_count(item_count)
@@ -52,7 +52,7 @@ def ivf_index(item_vectors_ID: FloatArray, seed: int, on_progress: OnProgress) -
     return index
 
 
-def _add(index: faiss.Index, item_vectors_ID: FloatArray, on_progress: OnProgress) -> None:
+def _add(index: faiss.Index, item_vectors_ID: ItemVectors, on_progress: OnProgress) -> None:
     """Add in bounded pieces, so that memory-mapped vectors are never copied as a whole."""
     for start in range(0, len(item_vectors_ID), ADDED_AT_ONCE):
         index.add(np.ascontiguousarray(item_vectors_ID[start : start + ADDED_AT_ONCE]))

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 
 from unbraid_core.errors import InvalidInput
+from unbraid_core.item_vectors import ItemVectors
 from unbraid_core.types import FloatArray
 
 __all__ = ["MIN_QUERIES", "RecallQueries"]
@@ -30,7 +31,7 @@ class RecallQueries:
         return cls(_sample(interests_QD, seed), "held-out interests")
 
     @classmethod
-    def of_items(cls, item_vectors_ID: FloatArray, seed: int) -> RecallQueries:
+    def of_items(cls, item_vectors_ID: ItemVectors, seed: int) -> RecallQueries:
         """A seeded sample of at most 2000 item vectors, for want of interests."""
         return cls(_sample(item_vectors_ID, seed), "item vectors")
 
@@ -56,6 +57,6 @@ class RecallQueries:
         return queries
 
 
-def _sample(vectors_ND: FloatArray, seed: int) -> FloatArray:
+def _sample(vectors_ND: ItemVectors, seed: int) -> FloatArray:
     order_N = np.random.default_rng(seed).permutation(len(vectors_ND))
     return np.ascontiguousarray(vectors_ND[order_N[:MAX_QUERIES]])

@@ -5,16 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
 import torch
 
 from unbraid_core.ports import Encoder
-from unbraid_core.release import open_release
+from unbraid_core.release import EncoderSpec, open_release
 from unbraid_core.release.layout import USER_ENCODER
-from unbraid_core.types import HistoryBatch
+from unbraid_core.types import HistoryBatch, Precision
+from unbraid_exporter.compact_encoder import compact_encoder
+from unbraid_exporter.exported_encoder import ExportedEncoder
+from unbraid_exporter.onnx_export import export_onnx
 from unbraid_server.device import Device
 from unbraid_server.encoder import OnnxEncoder
 from unbraid_training.encoder import MultiInterestEncoder
@@ -42,14 +47,24 @@ def onnx_encoder(release_v1: Path) -> Subject:
     return Subject(encoder, spec.interest_count, spec.dimension, len(spec.actions))
 
 
+def exported_encoder(release_v1: Path) -> Subject:
+    """The same file, as an export is checked and measured with."""
+    return replace(onnx_encoder(release_v1), encoder=ExportedEncoder(release_v1 / USER_ENCODER))
+
+
 def torch_encoder(_: Path) -> Subject:
-    """An encoder under PyTorch, away from its starting point, so that no part of it is without effect."""
+    """An encoder under PyTorch."""
+    return Subject(TorchEncoder(_moved(dimension=8)), interest_count=3, dimension=8, action_count=4)
+
+
+def _moved(dimension: int) -> MultiInterestEncoder:
+    """Away from its starting point, so that no part of it is without effect."""
     torch.manual_seed(1)
-    encoder = MultiInterestEncoder(dimension=8, interest_count=3, action_count=4, dropout=0.5)
+    encoder = MultiInterestEncoder(dimension, interest_count=3, action_count=4, dropout=0.5)
     with torch.no_grad():
         for parameter in encoder.parameters():
             parameter.add_(0.3 * torch.randn(parameter.shape))
-    return Subject(TorchEncoder(encoder), interest_count=3, dimension=8, action_count=4)
+    return encoder
 
 
 def memo_encoder(folder: Path) -> Subject:
@@ -58,7 +73,36 @@ def memo_encoder(folder: Path) -> Subject:
     return replace(subject, encoder=MemoEncoder(subject.encoder))
 
 
-ENCODERS: dict[str, Callable[[Path], Subject]] = {"onnx": onnx_encoder, "torch": torch_encoder, "memo": memo_encoder}
+@cache
+def _exported(dimension: int) -> bytes:
+    with TemporaryDirectory() as folder:
+        export_onnx(_moved(dimension), dimension, Path(folder, "encoder.onnx"), {})
+        return Path(folder, "encoder.onnx").read_bytes()
+
+
+def compact_onnx_encoder(precision: Precision) -> Callable[[Path], Subject]:
+    """Makes an exported encoder of a lower precision, under ONNX Runtime."""
+
+    def subject(_: Path) -> Subject:
+        spec = EncoderSpec(architecture="", interest_count=3, dimension=16, max_history=50, actions=list("abcd"))
+        sizes = Subject(TorchEncoder(_moved(dimension=16)), interest_count=3, dimension=16, action_count=4)
+        with TemporaryDirectory() as folder:
+            exported, compacted = Path(folder, "exported.onnx"), Path(folder, "compact.onnx")
+            exported.write_bytes(_exported(dimension=16))
+            compact_encoder(exported, compacted, precision, [batch_of(sizes, [50, 20, 5], 50)])
+            return replace(sizes, encoder=OnnxEncoder(compacted, spec, Device.CPU))
+
+    return subject
+
+
+ENCODERS: dict[str, Callable[[Path], Subject]] = {
+    "onnx": onnx_encoder,
+    "exported": exported_encoder,
+    "onnx, fp16": compact_onnx_encoder(Precision.FP16),
+    "onnx, int8": compact_onnx_encoder(Precision.INT8),
+    "torch": torch_encoder,
+    "memo": memo_encoder,
+}
 
 
 @pytest.fixture(scope="module", params=ENCODERS)

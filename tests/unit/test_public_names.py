@@ -22,8 +22,8 @@ PUBLIC_NAMES = {
         ReleaseStore ReleaseSummary Staging TrainingRecord open_export open_release publish_export publish_release
     """,
     "unbraid_core.types": """
-        Basis BoolArray DoubleArray FloatArray History HistoryBatch IntArray InterestBatch Interests Profile Query
-        Ranking RowArray ScoreTerms Scoring SearchHits Source
+        Basis BoolArray DoubleArray FloatArray History HistoryBatch IntArray InterestBatch Interests Precision Profile
+        Query Ranking RowArray ScoreTerms Scoring SearchHits Source
     """,
 }
 

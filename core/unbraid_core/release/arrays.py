@@ -14,7 +14,10 @@ __all__ = ["check_finite", "read_matrix"]
 
 
 def read_matrix(
-    path: Path, kind: type[np.float32 | np.int32], width: int | None = None, length: int | None = None
+    path: Path,
+    kind: type[np.float32 | np.float16 | np.int32 | np.int8],
+    width: int | None = None,
+    length: int | None = None,
 ) -> npt.NDArray[Any]:
     """Memory-map a matrix.
 

@@ -16,7 +16,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 from unbraid_core.calibration import Calibration
 from unbraid_core.errors import IncompatibleError, IntegrityError
 from unbraid_core.release.layout import EXPORT_FILES, EXPORT_MANIFEST, RANKER_FILES, RELEASE_FILES, RELEASE_MANIFEST
-from unbraid_core.types import Profile, Scoring
+from unbraid_core.types import Precision, Profile, Scoring
 
 __all__ = [
     "FORMAT_VERSION",
@@ -63,6 +63,8 @@ UtcTime = Annotated[AwareDatetime, AfterValidator(lambda time: time.astimezone(U
 Hex64 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Name = Annotated[str, Field(pattern=r"^[0-9A-Za-z][0-9A-Za-z._-]{0,127}$")]
 PositiveSeconds = Annotated[float, Field(gt=0)]
+# Left out where it is fp32: the manifest of an uncompressed export is what it was before there was a choice.
+StoredPrecision = Annotated[Precision, Field(exclude_if=lambda precision: precision is Precision.FP32)]
 PossibleScoring = Annotated[Scoring, AfterValidator(_possible)]
 
 
@@ -149,6 +151,8 @@ class ExportManifest(_Strict):
     calibration: Annotated[
         dict[str, Calibration], AfterValidator(_known_profiles), Field(exclude_if=lambda calibration: not calibration)
     ] = {}
+    encoder_precision: StoredPrecision = Precision.FP32
+    vector_precision: StoredPrecision = Precision.FP32
     files: dict[FilePath, FileEntry]
 
     @model_validator(mode="after")

@@ -24,7 +24,7 @@ from unbraid_core.release.manifest import (
 )
 from unbraid_core.release.release import Export, Release
 from unbraid_core.release.staging import Staging
-from unbraid_core.types import Profile, Scoring
+from unbraid_core.types import Precision, Profile, Scoring
 
 __all__ = ["publish_export", "publish_release"]
 
@@ -41,6 +41,8 @@ def publish_export(
     training: TrainingRecord,
     ranker: RankerSpec | None = None,
     calibrations: Mapping[Profile, Calibration] = MappingProxyType({}),
+    encoder_precision: Precision = Precision.FP32,
+    vector_precision: Precision = Precision.FP32,
 ) -> ExportManifest:
     """Publish what lies in the staging folder as the export ``name`` under the root of the staging.
 
@@ -58,6 +60,8 @@ def publish_export(
         training: what the model has seen.
         ranker: what ``layout.RANKER`` was trained on, None where there is none.
         calibrations: scores to probabilities, for each profile that has them.
+        encoder_precision: of the weights in the encoder's file.
+        vector_precision: of the item vectors in their file.
 
     Raises:
         Conflict: the name is taken.
@@ -73,6 +77,8 @@ def publish_export(
         training=training,
         ranker=ranker,
         calibration={str(profile): calibration for profile, calibration in calibrations.items()},
+        encoder_precision=encoder_precision,
+        vector_precision=vector_precision,
         files=entries(staging.folder),
     )
     return staging.publish(name, manifest)

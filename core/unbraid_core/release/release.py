@@ -10,13 +10,14 @@ import numpy as np
 
 from unbraid_core.catalogue import Catalogue
 from unbraid_core.errors import IncompatibleError, IntegrityError, NotFound
+from unbraid_core.item_vectors import STORED_TYPE, CompactVectors, ItemVectors
 from unbraid_core.ranker_inputs import RankerInputs
 from unbraid_core.release.arrays import check_finite, read_matrix
 from unbraid_core.release.files import readable, verify
 from unbraid_core.release.layout import CATALOGUE, ITEM_FEATURES, ITEM_VECTORS, QUERIES
 from unbraid_core.release.manifest import ExportManifest, ReleaseManifest, parse_manifest
 from unbraid_core.release.ranker import read_ranker_inputs
-from unbraid_core.types import FloatArray
+from unbraid_core.types import BoolArray, FloatArray, Precision
 
 __all__ = ["Export", "Release", "open_export", "open_release", "read_manifest"]
 
@@ -29,7 +30,7 @@ M = TypeVar("M", bound=ExportManifest)
 class _Opened(Generic[M]):
     folder: Path
     manifest: M
-    item_vectors_ID: FloatArray
+    item_vectors_ID: ItemVectors
     log_popularity_I: FloatArray
     catalogue: Catalogue
     ranker_inputs: RankerInputs | None
@@ -51,7 +52,7 @@ class Release(_Opened[ReleaseManifest]):
     Attributes:
         folder: where it lies.
         manifest: what it says about itself.
-        item_vectors_ID: unit vectors of the items, memory-mapped.
+        item_vectors_ID: unit vectors of the items, memory-mapped; float32 whatever they are stored as.
         log_popularity_I: log of each item's decayed, smoothed share of all events; finite.
         catalogue: the I items.
         ranker_inputs: what profile ``learned`` reads, memory-mapped; None where the release has no ranker.
@@ -115,9 +116,9 @@ def read_manifest(folder: Path, model: type[M]) -> M:
     return parse_manifest(text, model, where)
 
 
-def _load(folder: Path, manifest: ExportManifest) -> tuple[FloatArray, FloatArray, Catalogue, RankerInputs | None]:
+def _load(folder: Path, manifest: ExportManifest) -> tuple[ItemVectors, FloatArray, Catalogue, RankerInputs | None]:
     verify(folder, manifest.files, manifest.file_name)
-    item_vectors_ID = _unit_vectors(folder / ITEM_VECTORS, manifest.encoder.dimension)
+    item_vectors_ID = _item_vectors(folder / ITEM_VECTORS, manifest)
     features_IF = check_finite(folder / ITEM_FEATURES, read_matrix(folder / ITEM_FEATURES, np.float32, 1))
     catalogue = Catalogue.open(folder / CATALOGUE)
     if not len(catalogue) == len(item_vectors_ID) == len(features_IF):
@@ -128,12 +129,26 @@ def _load(folder: Path, manifest: ExportManifest) -> tuple[FloatArray, FloatArra
     return item_vectors_ID, features_IF[:, 0], catalogue, read_ranker_inputs(folder, manifest, len(catalogue))
 
 
+def _item_vectors(path: Path, manifest: ExportManifest) -> ItemVectors:
+    dimension, precision = manifest.encoder.dimension, manifest.vector_precision
+    if precision is Precision.FP32:
+        return _unit_vectors(path, dimension)
+    vectors = CompactVectors(read_matrix(path, STORED_TYPE[precision], dimension))
+    _refuse_lengths(path, vectors.length_I, (vectors.length_I > 0) & np.isfinite(vectors.length_I), "above 0")
+    return vectors
+
+
 def _unit_vectors(path: Path, dimension: int) -> FloatArray:
     vectors_ND = read_matrix(path, np.float32, dimension)
     length_N = np.sqrt(np.einsum("nd,nd->n", vectors_ND, vectors_ND))
-    # Written so that a length that is not a number is refused too.
-    bad_N = ~(np.abs(length_N - 1.0) <= UNIT_LENGTH_TOLERANCE)
-    if bad_N.any():
-        row = int(bad_N.argmax())
-        raise IntegrityError(f"{path.parent.name}/{path.name}: row {row} has length {length_N[row]}, expected 1")
+    _refuse_lengths(path, length_N, np.abs(length_N - 1.0) <= UNIT_LENGTH_TOLERANCE, "1")
     return vectors_ND
+
+
+def _refuse_lengths(path: Path, length_N: FloatArray, good_N: BoolArray, expected: str) -> None:
+    """Name the first bad row; the lengths that are good are asked for, so that one that is no number is bad."""
+    if not good_N.all():
+        row = int(good_N.argmin())
+        raise IntegrityError(
+            f"{path.parent.name}/{path.name}: row {row} has length {length_N[row]}, expected {expected}"
+        )

@@ -77,7 +77,7 @@ class Oracle:
         log_popularity = float(self.pipeline.log_popularity_I[row])
         if len(query.history) == 0:
             return Scored(0.0, 0.0, log_popularity, 0.0, -1)
-        vector = self.pipeline.item_vectors_ID[row].tolist()
+        vector = self.pipeline.item_vectors_ID[:][row].tolist()
         spoken = []
         for interest, (vector_k, share) in enumerate(zip(*self.interests(), strict=True)):
             affinity = sum(a * b for a, b in zip(vector, vector_k, strict=True)) / scoring.temperature
@@ -104,7 +104,7 @@ class Oracle:
             vectors, shares = self.interests()
             quota_K = quotas(np.log(shares), self.pipeline.scoring)
             for vector, quota in zip(np.array(vectors), quota_K, strict=True):
-                product_I = self.pipeline.item_vectors_ID.astype(np.float64) @ vector
+                product_I = self.pipeline.item_vectors_ID[:].astype(np.float64) @ vector
                 for row in sorted(allowed, key=lambda row: (-product_I[row], row))[:quota]:
                     found[row] = Source.INTERESTS
         if self.query.include_seen:

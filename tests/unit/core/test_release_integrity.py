@@ -196,4 +196,4 @@ def test_what_was_opened_is_what_was_stored() -> None:
     np.testing.assert_array_equal(release.item_vectors_ID, UNIT_ID)
     np.testing.assert_array_equal(release.log_popularity_I, FEATURES_IF[:, 0])
     assert release.catalogue.table.equals(Catalogue.open(FIXTURE / "items.arrow").table)
-    assert not release.item_vectors_ID.flags.writeable
+    assert not release.item_vectors_ID[:].flags.writeable
