@@ -164,7 +164,10 @@ class Basis(StrEnum):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Query:
-    """One question to the pipeline: who, when, how many, and what must not come back."""
+    """One question to the pipeline: who, when, how many, and what must not come back.
+
+    ``diversity`` is 0 for the order of the scores, up to 1 for items as unlike each other as can be: see ``diversify``.
+    """
 
     history: History
     now_s: float
@@ -172,6 +175,7 @@ class Query:
     include_seen: bool = False
     excluded_row_X: IntArray = field(default_factory=lambda: np.empty(0, np.int64))
     profile: Profile = Profile.FORMULA
+    diversity: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -200,7 +204,7 @@ class ScoreTerms:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ranking:
-    """The answer to one query, best first.
+    """The answer to one query, best first; where diversity was asked for, a later item may have a higher score.
 
     ``score_R`` is the sum of the terms in profile ``formula``, and the log odds of the ranker in profile ``learned``.
     ``interest_R`` is the index of the interest that speaks for each item, -1 where none does. ``removed`` counts what

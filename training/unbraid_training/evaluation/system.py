@@ -16,13 +16,16 @@ __all__ = ["rank_with_pipeline"]
 BATCH_SIZE = 32
 
 
-def rank_with_pipeline(pipeline: Pipeline, cases: Cases, on_batch: Callable[[int], None]) -> IntArray:
+def rank_with_pipeline(
+    pipeline: Pipeline, cases: Cases, on_batch: Callable[[int], None], *, diversity: float = 0.0
+) -> IntArray:
     """Ask the pipeline for every user at their moment; seen items may return in task all only.
 
     Args:
         pipeline: over the same catalogue as the cases, row for row.
         cases: the users.
         on_batch: called after each batch with the number of users it answered.
+        diversity: of each query.
 
     Returns:
         int64 [H, RANK_COUNT], best first, -1 after the end of a short ranking.
@@ -31,7 +34,13 @@ def rank_with_pipeline(pipeline: Pipeline, cases: Cases, on_batch: Callable[[int
     for start in range(0, len(cases), BATCH_SIZE):
         batch = range(start, min(start + BATCH_SIZE, len(cases)))
         queries = [
-            Query(cases.history(user), float(cases.now_s_H[user]), RANK_COUNT, include_seen=cases.task is Task.ALL)
+            Query(
+                cases.history(user),
+                float(cases.now_s_H[user]),
+                RANK_COUNT,
+                include_seen=cases.task is Task.ALL,
+                diversity=diversity,
+            )
             for user in batch
         ]
         for user, ranking in zip(batch, pipeline.recommend(queries), strict=True):
