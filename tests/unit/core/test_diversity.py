@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from unbraid_core.catalogue import Catalogue
 from unbraid_core.categories import Categories
 from unbraid_core.diversity import diversify
-from unbraid_core.types import FloatArray, IntArray
+from unbraid_core.types import FloatArray, History, IntArray
 
 if TYPE_CHECKING:
     from tests.unit.core.conftest import MakeWorld
@@ -148,6 +148,21 @@ def test_the_pipeline_changes_the_order_and_never_what_is_said_of_an_item(
         np.testing.assert_array_equal(getattr(diverse, name), getattr(plain, name)[order_R])
     np.testing.assert_array_equal(diverse.terms.affinity_R, plain.terms.affinity_R[order_R])
     assert diverse.removed == plain.removed
+
+
+def test_who_has_no_history_gets_popular_items_that_differ(make_world: MakeWorld) -> None:
+    pipeline, (query,) = make_world(5)
+    item_count = len(pipeline.item_vectors_ID)
+    names = [[GENRES[0]] for _ in range(item_count)]
+    names[int(pipeline.popular_row_I[-1])] = [GENRES[1]]
+    alike_ID = np.tile(pipeline.item_vectors_ID[:1], (item_count, 1))
+    roomy = replace(pipeline.scoring, candidate_count=item_count)
+    categories = Categories.of(Catalogue.of([*map(str, range(item_count))], categories=names))
+    pipeline = replace(pipeline, item_vectors_ID=alike_ID, categories=categories, scoring=roomy)
+    nobody = replace(query, history=History.empty(), limit=2, excluded_row_X=np.empty(0, np.int64))
+    (plain, diverse) = pipeline.recommend([nobody, replace(nobody, diversity=1.0)])
+    assert plain.row_R.tolist() == pipeline.popular_row_I[:2].tolist()
+    assert diverse.row_R.tolist() == pipeline.popular_row_I[[0, -1]].tolist()
 
 
 @pytest.mark.parametrize("diversity", [0.0, 0.4, 1.0])

@@ -92,7 +92,8 @@ def test_an_answer_is_that_of_the_pipeline_item_for_item(
     known = model_v1.history(
         [each[0] for each in drawn], [NOW_S - each[1] for each in drawn], [each[2] for each in drawn], None
     )
-    query = Query(known.history, float(NOW_S), limit, include_seen, model_v1.catalogue.rows(excluded), diversity)
+    excluded_row_X = model_v1.catalogue.rows(excluded)
+    query = Query(known.history, float(NOW_S), limit, include_seen, excluded_row_X, diversity=diversity)
     [ranking] = model_v1.pipeline.recommend([query])
     assert ids(response) == [model_v1.catalogue.item_ids[row] for row in ranking.row_R]
     assert [each.score for each in response.recommendations] == ranking.score_R.tolist()
