@@ -40,20 +40,25 @@ class Categories:
         row_N, code_N = np.divmod(np.unique(row_N * len(names) + code_N), len(names))
         return cls(np.searchsorted(row_N, np.arange(len(catalogue) + 1)), code_N, names.tolist())
 
+    def pairs(self, row_C: IntArray) -> tuple[IntArray, IntArray]:
+        """Every category of some rows: the position of the row in ``row_C``, ascending, and the code."""
+        start_C = self.offset_I1[row_C]
+        count_C = self.offset_I1[row_C + 1] - start_C
+        position_N = np.repeat(np.arange(len(row_C)), count_C)
+        nth_N = np.arange(len(position_N)) - np.repeat(np.cumsum(count_C) - count_C, count_C)
+        return position_N, self.code_N[start_C[position_N] + nth_N]
+
     def unit_indicators(self, row_C: IntArray) -> FloatArray:
         """Which categories each row has, as unit vectors without the categories that no two rows share: float32 [C, G].
 
         The inner product of two items is the number of categories that they share, over the geometric mean of how many
         each of them has: 1 for the same categories, 0 for disjoint ones and where an item has none.
         """
-        start_C = self.offset_I1[row_C]
-        count_C = self.offset_I1[row_C + 1] - start_C
-        position_N = np.repeat(np.arange(len(row_C)), count_C)
-        nth_N = np.arange(len(position_N)) - np.repeat(np.cumsum(count_C) - count_C, count_C)
-        code_N = self.code_N[start_C[position_N] + nth_N]
+        position_N, code_N = self.pairs(row_C)
+        count_C = np.bincount(position_N, minlength=len(row_C))
         shared_J = np.bincount(code_N, minlength=len(self.names)) > 1
         kept_N = shared_J[code_N]
-        column_N = (np.cumsum(shared_J) - 1)[code_N[kept_N]]
+        position_N, column_N = position_N[kept_N], (np.cumsum(shared_J) - 1)[code_N[kept_N]]
         indicator_CG = np.zeros((len(row_C), int(shared_J.sum())), np.float32)
-        indicator_CG[position_N[kept_N], column_N] = 1.0 / np.sqrt(count_C[position_N[kept_N]])
+        indicator_CG[position_N, column_N] = 1.0 / np.sqrt(count_C[position_N])
         return indicator_CG
