@@ -4,14 +4,14 @@ Items are chosen one after the other. With d the diversity, the next one is the 
 
     (1 - d) * relevance_i - d * redundancy_i
 
-    relevance_i  = 1 - rank_i / C, rank_i counting from 0 in the order of the scores of all C candidates
+    relevance_i  = 1 - log(1 + rank_i) / log(1 + C), ranks counting from 0 in the order of the scores of C candidates
     redundancy_i = the largest similarity to an item chosen before, not less than 0
     similarity   = (cosine of the item vectors + cosine of the category indicators) / 2; of the vectors alone in a
                    catalogue without categories
 
 Both are numbers between 0 and 1 whatever the scale of a score is, so the same d means much the same under every
-release and ranking profile. Equal values go by rank: d = 0 is the order of the scores, and with d = 1 scores decide
-between equally new items only.
+release and ranking profile; the logarithm holds on to the first ranks. Equal values go by rank: d = 0 is the order of
+the scores, and with d = 1 scores decide between equally new items only.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def diversify(
         return np.arange(count)
     # Scaled beforehand, so that an inner product is d times a similarity.
     features_CF = _features(row_C, item_vectors_ID, categories) * np.float32(np.sqrt(diversity))
-    relevance_C = np.linspace(1.0 - diversity, 0.0, len(row_C), endpoint=False, dtype=np.float32)
+    relevance_C = (1.0 - diversity) * _relevance(len(row_C))
     redundancy_C = np.zeros(len(row_C), np.float32)
     chosen_R = np.empty(count, np.int64)
     for rank in range(count):
@@ -50,6 +50,12 @@ def diversify(
         relevance_C[best] = -np.inf
         np.maximum(redundancy_C, features_CF @ features_CF[best], out=redundancy_C)
     return chosen_R
+
+
+def _relevance(count: int) -> FloatArray:
+    """Of each rank: float32 [C], from 1 down to almost 0."""
+    relevance_C: FloatArray = 1.0 - np.log1p(np.arange(count, dtype=np.float32)) / np.float32(np.log1p(max(count, 1)))
+    return relevance_C
 
 
 def _features(row_C: IntArray, item_vectors_ID: FloatArray, categories: Categories | None) -> FloatArray:

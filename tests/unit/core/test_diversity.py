@@ -59,7 +59,8 @@ class Shelf:
 
     def value(self, position: int, before: list[int], diversity: float) -> float:
         redundancy = max([0.0, *(self.similarity(position, each) for each in before)])
-        return (1 - diversity) * (1 - position / len(self.row_C)) - diversity * redundancy
+        relevance = 1 - math.log(1 + position) / math.log(1 + len(self.row_C))
+        return (1 - diversity) * relevance - diversity * redundancy
 
 
 @given(seed=seeds, limit=st.integers(0, 40))
