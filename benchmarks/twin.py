@@ -1,6 +1,7 @@
 """K interests next to one: the same data, settings, sources and loss, trained with K and with 1.
 
-    python benchmarks/twin.py DATA --split before-2011-11-01-until-2011-12-10 [--interests 4] [--seeds 3] [--out FOLDER]
+    python benchmarks/twin.py DATA --split before-2011-11-01-until-2011-12-10 [--interests 4] [--seeds 3]
+        [--diversity 0] [--out FOLDER]
 
 Prints Recall@50, NDCG@50, coverage@50 and the intra-list diversity of both and their difference on the held-out users.
 A user's values are means over the seeds; the intervals are those of other users (paired bootstrap; for coverage the
@@ -14,7 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -22,6 +23,7 @@ from rich.console import Console
 
 from unbraid_cli.console import rows_table
 from unbraid_cli.train import TrainingDisplay
+from unbraid_core.categories import Categories
 from unbraid_core.types import IntArray
 from unbraid_training.config import TrainConfig
 from unbraid_training.data.dataset import Dataset
@@ -47,6 +49,7 @@ class Comparison:
     split: Split
     interest_count: int
     seeds: Sequence[int]
+    diversity: float
     folder: Path
 
     def rankings(self, interest_count: int) -> dict[Task, list[IntArray]]:
@@ -59,9 +62,11 @@ class Comparison:
                     self.dataset, self.split, config, self.folder / f"k{interest_count}-seed{seed}", display
                 )
             holdout = self.split.apply(self.dataset)
-            pipeline = model_pipeline(checkpoint.model, holdout.train, checkpoint.scoring, config.max_history)
+            plain = model_pipeline(checkpoint.model, holdout.train, checkpoint.scoring, config.max_history)
+            pipeline = replace(plain, categories=Categories.of(holdout.train.catalogue))
             for task in Task:
-                found[task].append(rank_with_pipeline(pipeline, Cases.of(holdout, task), lambda _: None))
+                cases = Cases.of(holdout, task)
+                found[task].append(rank_with_pipeline(pipeline, cases, lambda _: None, diversity=self.diversity))
         return found
 
     def contrasts(self) -> dict[Task, list[Contrast]]:
@@ -78,6 +83,7 @@ def write(comparison: Comparison, contrasts: dict[Task, list[Contrast]]) -> None
         "split": str(comparison.split),
         "interest_count": comparison.interest_count,
         "seeds": list(comparison.seeds),
+        "diversity": comparison.diversity,
         "confidence": CONFIDENCE,
         "resamples": RESAMPLES,
     }
@@ -97,12 +103,15 @@ def main() -> None:
     parser.add_argument("--split", required=True, help="what is held out")
     parser.add_argument("--interests", type=int, default=4, help="K of the system; its twin has 1")
     parser.add_argument("--seeds", type=int, default=3, help="how many runs of each")
+    parser.add_argument("--diversity", type=float, default=0.0, help="of every request to either")
     parser.add_argument("--out", type=Path, default=Path("twin"), help="folder for runs and figures")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     dataset, _ = open_dataset(arguments.data)
     seeds = range(1, arguments.seeds + 1)
-    comparison = Comparison(dataset, parse_split(arguments.split), arguments.interests, seeds, arguments.out)
+    comparison = Comparison(
+        dataset, parse_split(arguments.split), arguments.interests, seeds, arguments.diversity, arguments.out
+    )
     contrasts = comparison.contrasts()
     write(comparison, contrasts)
     for task, found in contrasts.items():

@@ -41,7 +41,7 @@ def diversify(
         return np.arange(count)
     # Scaled beforehand, so that an inner product is d times a similarity.
     features_CF = _features(row_C, item_vectors_ID, categories) * np.float32(np.sqrt(diversity))
-    relevance_C = (1.0 - diversity) * _relevance(len(row_C))
+    relevance_C = _relevance(len(row_C)) * np.float32(1.0 - diversity)
     redundancy_C = np.zeros(len(row_C), np.float32)
     chosen_R = np.empty(count, np.int64)
     for rank in range(count):
@@ -54,8 +54,9 @@ def diversify(
 
 def _relevance(count: int) -> FloatArray:
     """Of each rank: float32 [C], from 1 down to almost 0."""
-    relevance_C: FloatArray = 1.0 - np.log1p(np.arange(count, dtype=np.float32)) / np.float32(np.log1p(max(count, 1)))
-    return relevance_C
+    relevance_C = 1.0 - np.log1p(np.arange(count)) / np.log1p(max(count, 1))
+    rounded_C: FloatArray = relevance_C.astype(np.float32)
+    return rounded_C
 
 
 def _features(row_C: IntArray, item_vectors_ID: FloatArray, categories: Categories | None) -> FloatArray:
