@@ -10,6 +10,7 @@ from unbraid_cli.console import error_console
 from unbraid_cli.demo import demo
 from unbraid_cli.evaluate import evaluate
 from unbraid_cli.export import export
+from unbraid_cli.inspect import inspect
 from unbraid_cli.recommend import interests, recommend, status
 from unbraid_cli.serve import serve
 from unbraid_cli.train import train
@@ -38,6 +39,7 @@ app.command(rich_help_panel=MODEL)(export)
 app.add_typer(index.app, name="index", rich_help_panel=MODEL)
 app.add_typer(release.app, name="release", rich_help_panel=MODEL)
 app.command(rich_help_panel=MODEL)(evaluate)
+app.command(rich_help_panel=MODEL)(inspect)
 app.command(rich_help_panel=MODEL)(baselines)
 app.add_typer(state.app, name="state", rich_help_panel=SERVING)
 app.command(rich_help_panel=SERVING)(serve)

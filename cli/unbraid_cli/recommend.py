@@ -38,6 +38,9 @@ def recommend(
         Literal["formula", "learned"] | None,
         typer.Option(help="How to rank; by default learned where the release has a ranker, else formula."),
     ] = None,
+    diversity: Annotated[
+        float, typer.Option(min=0, max=1, help="0: the order of the scores. 1: items as unlike each other as can be.")
+    ] = 0.0,
     server: Server = DEFAULT_TARGET,
     as_json: Json = False,
 ) -> None:
@@ -52,6 +55,7 @@ def recommend(
             as_of=moment,
             include_seen=include_seen,
             profile=None if profile is None else Profile(profile),
+            diversity=diversity,
         )
     if as_json:
         console.print_json(to_json(result))

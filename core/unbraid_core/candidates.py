@@ -66,14 +66,17 @@ def find_own_items(_pipeline: Pipeline, drafts: Sequence[Draft]) -> None:
 
 
 def find_popular(pipeline: Pipeline, drafts: Sequence[Draft]) -> None:
-    """Popular items: always in profile ``learned``; in any other where a list would be short."""
+    """Popular items: always in profile ``learned``; in any other where a list would be short, or have no choice."""
     for draft, inputs in _learned(pipeline, drafts):
         for popular_row_I in inputs.statistics.popular_row_PI:
             draft.add(popular_row_I[: inputs.depth], Source.POPULAR)
     for draft in drafts:
-        missing = draft.query.limit - len(draft.row_C)
+        query, wanted = draft.query, draft.query.limit
+        if query.diversity > 0 and draft.interests is None:
+            wanted = max(wanted, pipeline.scoring.candidate_count)
+        missing = wanted - len(draft.row_C)
         if missing > 0:
-            popular_C = draft.allowed(pipeline.popular_row_I[: draft.query.limit + draft.blocked_count])
+            popular_C = draft.allowed(pipeline.popular_row_I[: wanted + draft.blocked_count])
             fresh_C = popular_C[~np.isin(popular_C, draft.row_C)]
             draft.add(fresh_C[:missing], Source.POPULAR)
 

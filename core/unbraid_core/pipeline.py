@@ -18,7 +18,9 @@ import numpy as np
 
 from unbraid_core.calibration import Calibration
 from unbraid_core.candidates import find_by_factors, find_by_interests, find_neighbours, find_own_items, find_popular
+from unbraid_core.categories import Categories
 from unbraid_core.decay import log_mass, log_share
+from unbraid_core.diversity import diversify
 from unbraid_core.draft import Draft
 from unbraid_core.errors import InvalidInput
 from unbraid_core.features import SourceScores, candidate_features
@@ -58,6 +60,7 @@ class Pipeline:
         ranker_inputs: what profile ``learned`` reads; None where there is none.
         ranker: what it ranks with; None where there is none.
         calibrations: scores to probabilities, for each profile that has them.
+        categories: of the catalogue, for diversity; None where no item has any.
     """
 
     encoder: Encoder
@@ -71,6 +74,7 @@ class Pipeline:
     ranker_inputs: RankerInputs | None = None
     ranker: Ranker | None = None
     calibrations: Mapping[Profile, Calibration] = field(default_factory=dict)
+    categories: Categories | None = None
 
     def recommend(self, queries: Sequence[Query]) -> list[Ranking]:
         """Answer a batch of queries; no answer depends on the others in its batch.
@@ -193,10 +197,13 @@ def _calibrate(pipeline: Pipeline, drafts: Sequence[Draft]) -> None:
             draft.select(likely_C)
 
 
-def _select(_pipeline: Pipeline, drafts: Sequence[Draft]) -> None:
-    """The best ``limit`` candidates; equal scores are ordered by row, so an answer is repeatable."""
+def _select(pipeline: Pipeline, drafts: Sequence[Draft]) -> None:
+    """The best ``limit`` candidates, as diverse as asked for; equal scores are ordered by row: answers repeat."""
+    vectors_ID, categories = pipeline.item_vectors_ID, pipeline.categories
     for draft in drafts:
-        best_R = np.lexsort((draft.row_C, -draft.score_C))[: draft.query.limit]
+        query = draft.query
+        best_C = np.lexsort((draft.row_C, -draft.score_C))
+        best_R = best_C[diversify(draft.row_C[best_C], query.diversity, query.limit, vectors_ID, categories)]
         draft.removed["beyond_limit"] = len(draft.row_C) - len(best_R)
         draft.select(best_R)
 

@@ -176,6 +176,7 @@ class Query:
     """One question to the pipeline: who, when, how many, and what must not come back.
 
     ``min_probability`` leaves out what is less likely, and with it all that no probability is known of.
+    ``diversity`` is 0 for the order of the scores, up to 1 for items as unlike each other as can be: see ``diversify``.
     """
 
     history: History
@@ -185,6 +186,7 @@ class Query:
     excluded_row_X: IntArray = field(default_factory=lambda: np.empty(0, np.int64))
     profile: Profile = Profile.FORMULA
     min_probability: float = 0.0
+    diversity: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -213,7 +215,7 @@ class ScoreTerms:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ranking:
-    """The answer to one query, best first.
+    """The answer to one query, best first; where diversity was asked for, a later item may have a higher score.
 
     ``score_R`` is the sum of the terms in profile ``formula``, and the log odds of the ranker in profile ``learned``.
     ``probability_R`` is how likely the user takes each item within the horizon of the release, None where that is not

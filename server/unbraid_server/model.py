@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from unbraid_core.catalogue import Catalogue
+from unbraid_core.categories import Categories
 from unbraid_core.errors import IncompatibleError
 from unbraid_core.pipeline import Pipeline
 from unbraid_core.release import Release, ReleaseManifest
@@ -111,6 +112,7 @@ def load_model(release: Release, device: Device) -> Model:
         calibrations={Profile(name): calibration for name, calibration in manifest.calibration.items()},
         ranker_inputs=release.ranker_inputs,
         ranker=None if manifest.ranker is None else OnnxRanker(release.path(RANKER), manifest.ranker),
+        categories=Categories.of(release.catalogue),
     )
     return Model(
         manifest=manifest,

@@ -55,6 +55,7 @@ class RecommendationService(RecommendationServiceServicer):
             include_seen=question.include_seen,
             excluded_row_X=excluded_row_X[excluded_row_X >= 0],
             profile=question.profile or model.profiles[0],
+            diversity=question.diversity,
         )
         [ranking] = model.pipeline.recommend([query])
         return recommend_response(model, query, ranking, known.ignored_count)

@@ -74,6 +74,7 @@ class RecommendQuestion:
     include_seen: bool
     excluded_item_ids: Sequence[str]
     profile: Profile | None
+    diversity: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +112,7 @@ def parse_recommend(request: pb.RecommendRequest) -> RecommendQuestion:
         include_seen=INCLUDES_SEEN[request.seen_items],
         excluded_item_ids=request.excluded_item_ids,
         profile=PROFILES[request.profile],
+        diversity=_share("diversity", request.diversity),
     )
 
 
@@ -162,6 +164,13 @@ def _limit(field: str, value: int, default: int, maximum: int) -> int:
     if value < 0:
         raise InvalidInput(field, f"{value} is negative; send 0 for {default}, or a number up to {maximum}")
     return min(value or default, maximum)
+
+
+def _share(field: str, value: float) -> float:
+    # Written so that what is not a number is refused too.
+    if not 0.0 <= value <= 1.0:
+        raise InvalidInput(field, f"{value:g} is out of range; send a number from 0 to 1")
+    return value
 
 
 def _as_of(request: pb.RecommendRequest | pb.GetInterestsRequest) -> float | None:

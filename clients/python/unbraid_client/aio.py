@@ -50,6 +50,7 @@ class AsyncUnbraidClient:
         include_seen: bool = False,
         excluded_item_ids: Iterable[str] = (),
         profile: Profile | None = None,
+        diversity: float = 0.0,
         timeout_s: float | None = None,
     ) -> RecommendResult:
         """Items for a user or a history; see `UnbraidClient.recommend`."""
@@ -61,6 +62,7 @@ class AsyncUnbraidClient:
             include_seen=include_seen,
             excluded_item_ids=excluded_item_ids,
             profile=profile,
+            diversity=diversity,
         )
         return recommend_result(await self._call(self._recommendation.Recommend, request, timeout_s))
 

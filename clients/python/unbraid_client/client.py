@@ -54,6 +54,7 @@ class UnbraidClient:
         include_seen: bool = False,
         excluded_item_ids: Iterable[str] = (),
         profile: Profile | None = None,
+        diversity: float = 0.0,
         timeout_s: float | None = None,
     ) -> RecommendResult:
         """Items for a user of the server's state store, or for a history sent along; exactly one of the two.
@@ -66,6 +67,7 @@ class UnbraidClient:
             include_seen: whether items of the history may come back.
             excluded_item_ids: items that must not come back, at most 10000.
             profile: how to rank; None takes LEARNED where the release has a ranker, and FORMULA where it has none.
+            diversity: 0 for the order of the scores, up to 1 for items as unlike each other as can be.
             timeout_s: deadline of this call.
 
         Raises:
@@ -80,6 +82,7 @@ class UnbraidClient:
             include_seen=include_seen,
             excluded_item_ids=excluded_item_ids,
             profile=profile,
+            diversity=diversity,
         )
         return recommend_result(self._call(self._recommendation.Recommend, request, timeout_s))
 

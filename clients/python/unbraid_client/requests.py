@@ -29,6 +29,7 @@ def recommend_request(
     include_seen: bool,
     excluded_item_ids: Iterable[str],
     profile: Profile | None,
+    diversity: float,
 ) -> pb.RecommendRequest:
     """The message of a Recommend call.
 
@@ -41,6 +42,7 @@ def recommend_request(
         seen_items=pb.SEEN_ITEMS_INCLUDE if include_seen else pb.SEEN_ITEMS_EXCLUDE,
         excluded_item_ids=excluded_item_ids,
         profile=pb.RANKING_PROFILE_UNSPECIFIED if profile is None else _profile(profile),
+        diversity=diversity,
     )
     _put_subject(request, user_id, history)
     return request

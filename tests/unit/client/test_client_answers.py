@@ -182,6 +182,7 @@ def test_every_argument_of_recommend_reaches_the_server(server: ScriptedServer, 
         include_seen=True,
         excluded_item_ids={"50"},
         profile=Profile.LEARNED,
+        diversity=0.25,
     )
     call("recommend", user_id="7")
 
@@ -193,6 +194,7 @@ def test_every_argument_of_recommend_reaches_the_server(server: ScriptedServer, 
         seen_items=pb.SEEN_ITEMS_INCLUDE,
         excluded_item_ids=["50"],
         profile=pb.RANKING_PROFILE_LEARNED,
+        diversity=0.25,
     )
     assert defaults == pb.RecommendRequest(user_id="7", limit=20, seen_items=pb.SEEN_ITEMS_EXCLUDE)
 

@@ -135,6 +135,14 @@ def test_a_learned_score_is_not_the_sum_of_the_terms(server: ScriptedServer, unb
     assert server.requests[0].profile == pb.RANKING_PROFILE_LEARNED
 
 
+def test_diversity_is_asked_for(server: ScriptedServer, unbraid: Unbraid) -> None:
+    server.answer(pb.RecommendResponse(recommendations=[pb.Recommendation(item_id="1")]))
+
+    unbraid("recommend", "--user", "7", "--diversity", "0.4")
+
+    assert server.requests[0].diversity == 0.4
+
+
 def test_an_answer_by_popularity_says_so(server: ScriptedServer, unbraid: Unbraid) -> None:
     server.answer(
         pb.RecommendResponse(recommendations=[pb.Recommendation(item_id="1")], basis=pb.ANSWER_BASIS_POPULARITY)

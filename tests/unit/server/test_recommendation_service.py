@@ -68,6 +68,7 @@ def ids(response: pb.RecommendResponse) -> list[str]:
     limit=st.integers(1, 30),
     include_seen=st.booleans(),
     excluded=st.lists(st.sampled_from(ITEMS), max_size=4),
+    diversity=st.sampled_from([0.0, 0.3, 1.0]),
 )
 def test_an_answer_is_that_of_the_pipeline_item_for_item(
     service: RecommendationServiceStub,
@@ -76,6 +77,7 @@ def test_an_answer_is_that_of_the_pipeline_item_for_item(
     limit: int,
     include_seen: bool,
     excluded: list[str],
+    diversity: float,
 ) -> None:
     response = service.Recommend(
         pb.RecommendRequest(
@@ -84,12 +86,14 @@ def test_an_answer_is_that_of_the_pipeline_item_for_item(
             as_of_time=moment(NOW_S),
             seen_items=pb.SEEN_ITEMS_INCLUDE if include_seen else pb.SEEN_ITEMS_EXCLUDE,
             excluded_item_ids=excluded,
+            diversity=diversity,
         )
     )
     known = model_v1.history(
         [each[0] for each in drawn], [NOW_S - each[1] for each in drawn], [each[2] for each in drawn], None
     )
-    query = Query(known.history, float(NOW_S), limit, include_seen, model_v1.catalogue.rows(excluded))
+    excluded_row_X = model_v1.catalogue.rows(excluded)
+    query = Query(known.history, float(NOW_S), limit, include_seen, excluded_row_X, diversity=diversity)
     [ranking] = model_v1.pipeline.recommend([query])
     assert ids(response) == [model_v1.catalogue.item_ids[row] for row in ranking.row_R]
     assert [each.score for each in response.recommendations] == ranking.score_R.tolist()
@@ -178,6 +182,19 @@ def test_seen_and_excluded_items_do_not_come_back(service: RecommendationService
     assert pb.CANDIDATE_SOURCE_OWN_ITEMS in own.sources
 
 
+def test_the_most_diverse_answer_takes_turns_between_the_categories(service: RecommendationServiceStub) -> None:
+    """The kitchen things and the bicycle things of the release are near each other in its vectors, too."""
+    asked = history(event("k00", NOW_S), event("k01", NOW_S))
+    request = pb.RecommendRequest(history=asked, limit=2, as_of_time=moment(NOW_S))
+    plain = service.Recommend(request).recommendations
+    request.diversity = 1.0
+    diverse = service.Recommend(request).recommendations
+    assert plain[0] == diverse[0]
+    assert plain[0].categories == plain[1].categories
+    assert diverse[0].categories != diverse[1].categories
+    assert diverse[1].score < plain[1].score
+
+
 def test_interests_with_vectors_and_their_evidence(service: RecommendationServiceStub, model_v1: Model) -> None:
     asked = history(*(event(item_id, NOW_S - age_s) for age_s, item_id in enumerate(ITEMS[:6])))
     request = pb.GetInterestsRequest(history=asked, as_of_time=moment(NOW_S), evidence_limit=2, include_vectors=True)
@@ -214,6 +231,9 @@ BAD_REQUESTS: list[tuple[str, pb.RecommendRequest | pb.GetInterestsRequest]] = [
     ("as_of_time.nanos", pb.GetInterestsRequest(user_id="u", as_of_time=Timestamp(nanos=-1))),
     ("excluded_item_ids[1]", pb.RecommendRequest(user_id="u", excluded_item_ids=["a", ""])),
     ("excluded_item_ids", pb.RecommendRequest(user_id="u", excluded_item_ids=["a"] * 10_001)),
+    ("diversity", pb.RecommendRequest(user_id="u", diversity=-0.1)),
+    ("diversity", pb.RecommendRequest(user_id="u", diversity=1.01)),
+    ("diversity", pb.RecommendRequest(user_id="u", diversity=float("nan"))),
     ("history.events", pb.RecommendRequest(history=pb.History(events=[event("k00")] * 10_001))),
     ("history.events[1].item_id", pb.RecommendRequest(history=history(event("k00"), event("")))),
     ("history.events[0].event_time", pb.RecommendRequest(history=history(pb.Event(item_id="k00")))),

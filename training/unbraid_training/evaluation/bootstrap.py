@@ -28,6 +28,11 @@ class Interval:
     low: float
     high: float
 
+    def text(self, decimals: int, sign: str = "-") -> str:
+        """Mean and bounds for a table; with the sign ``+`` positive numbers have theirs, too."""
+        mean, low, high = (f"{value:{sign}.{decimals}f}" for value in (self.mean, self.low, self.high))
+        return f"{mean} [{low}, {high}]"
+
 
 def bootstrap_means(values: Mapping[str, DoubleArray], seed: int) -> dict[str, Interval]:
     """The mean of each column with its interval at CONFIDENCE; all columns share the same RESAMPLES resamples.

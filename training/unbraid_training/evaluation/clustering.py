@@ -6,7 +6,7 @@ import numpy as np
 
 from unbraid_core.types import DoubleArray, IntArray
 
-__all__ = ["normalised_mutual_information"]
+__all__ = ["agreement", "normalised_mutual_information"]
 
 
 def normalised_mutual_information(first_N: IntArray, second_N: IntArray) -> float:
@@ -20,6 +20,11 @@ def normalised_mutual_information(first_N: IntArray, second_N: IntArray) -> floa
     """
     joint_GH = np.zeros((int(first_N.max()) + 1, int(second_N.max()) + 1))
     np.add.at(joint_GH, (first_N, second_N), 1.0 / len(first_N))
+    return agreement(joint_GH)
+
+
+def agreement(joint_GH: DoubleArray) -> float:
+    """The normalised mutual information of two groupings, given which share of all things each pair of groups has."""
     first_entropy, second_entropy = _entropy(joint_GH.sum(axis=1)), _entropy(joint_GH.sum(axis=0))
     if first_entropy + second_entropy == 0.0:
         return 1.0

@@ -26,7 +26,9 @@ class Pairs:
     taken_N: BoolArray
 
 
-def ask_pipeline(pipeline: Pipeline, cases: Cases, profile: Profile, on_batch: Callable[[int], None]) -> list[Ranking]:
+def ask_pipeline(
+    pipeline: Pipeline, cases: Cases, profile: Profile, on_batch: Callable[[int], None], diversity: float = 0.0
+) -> list[Ranking]:
     """Ask for RANK_COUNT items for every user at their moment; seen items may return in task all only.
 
     Args:
@@ -34,6 +36,7 @@ def ask_pipeline(pipeline: Pipeline, cases: Cases, profile: Profile, on_batch: C
         cases: the users.
         profile: how to rank.
         on_batch: called after each batch with the number of users it answered.
+        diversity: of each query.
     """
     rankings: list[Ranking] = []
     for start in range(0, len(cases), BATCH_SIZE):
@@ -45,6 +48,7 @@ def ask_pipeline(pipeline: Pipeline, cases: Cases, profile: Profile, on_batch: C
                 limit=RANK_COUNT,
                 include_seen=cases.task is Task.ALL,
                 profile=profile,
+                diversity=diversity,
             )
             for user in batch
         ]
@@ -54,10 +58,15 @@ def ask_pipeline(pipeline: Pipeline, cases: Cases, profile: Profile, on_batch: C
 
 
 def rank_with_pipeline(
-    pipeline: Pipeline, cases: Cases, on_batch: Callable[[int], None], *, profile: Profile = Profile.FORMULA
+    pipeline: Pipeline,
+    cases: Cases,
+    on_batch: Callable[[int], None],
+    *,
+    profile: Profile = Profile.FORMULA,
+    diversity: float = 0.0,
 ) -> IntArray:
     """The rows of ``ask_pipeline``: int64 [H, RANK_COUNT], best first, -1 after the end of a short ranking."""
-    return recommended_rows(ask_pipeline(pipeline, cases, profile, on_batch))
+    return recommended_rows(ask_pipeline(pipeline, cases, profile, on_batch, diversity))
 
 
 def recommended_rows(rankings: Sequence[Ranking]) -> IntArray:

@@ -210,6 +210,7 @@ class RecommendRequest(_message.Message):
     SEEN_ITEMS_FIELD_NUMBER: _builtins.int
     EXCLUDED_ITEM_IDS_FIELD_NUMBER: _builtins.int
     PROFILE_FIELD_NUMBER: _builtins.int
+    DIVERSITY_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
     """A user of the state store. One that it does not know is answered by popularity."""
     limit: _builtins.int
@@ -218,6 +219,10 @@ class RecommendRequest(_message.Message):
     """Whether items of the history may come back."""
     profile: Global___RankingProfile.ValueType
     """How to rank."""
+    diversity: _builtins.float
+    """How much the items shall differ from each other in vectors and categories: 0, the default, is the order of the
+    scores; 1 takes next what is least like the items before it. Anything but a number from 0 to 1 is an error.
+    """
     @_builtins.property
     def history(self) -> Global___History:
         """A history of the caller's own; an empty one is answered by popularity."""
@@ -240,10 +245,11 @@ class RecommendRequest(_message.Message):
         seen_items: Global___SeenItems.ValueType = ...,
         excluded_item_ids: _abc.Iterable[_builtins.str] | None = ...,
         profile: Global___RankingProfile.ValueType = ...,
+        diversity: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["as_of_time", b"as_of_time", "history", b"history", "subject", b"subject", "user_id", b"user_id"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of_time", b"as_of_time", "excluded_item_ids", b"excluded_item_ids", "history", b"history", "limit", b"limit", "profile", b"profile", "seen_items", b"seen_items", "subject", b"subject", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of_time", b"as_of_time", "diversity", b"diversity", "excluded_item_ids", b"excluded_item_ids", "history", b"history", "limit", b"limit", "profile", b"profile", "seen_items", b"seen_items", "subject", b"subject", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_subject: _TypeAlias = _typing.Literal["user_id", "history"]  # noqa: Y015
     _WhichOneofArgType_subject: _TypeAlias = _typing.Literal["subject", b"subject"]  # noqa: Y015
@@ -306,7 +312,7 @@ class Recommendation(_message.Message):
     """Its title in the catalogue of the release; empty where it has none."""
     score: _builtins.float
     """The sum of the terms in RANKING_PROFILE_FORMULA, the log odds of the ranker in RANKING_PROFILE_LEARNED; comparable
-    within one response.
+    within one response. With diversity, a later item may have a higher score.
     """
     interest_index: _builtins.int
     """Index of the interest that speaks for the item; absent in an answer by popularity."""

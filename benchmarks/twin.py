@@ -1,0 +1,123 @@
+"""K interests next to one: the same data, settings, sources and loss, trained with K and with 1.
+
+    python benchmarks/twin.py DATA --split before-2011-11-01-until-2011-12-10 [--interests 4] [--seeds 3]
+        [--diversity 0] [--out FOLDER]
+
+Prints Recall@50, NDCG@50, coverage@50 and the intra-list diversity of both and their difference on the held-out users.
+A user's values are means over the seeds; the intervals are those of other users (paired bootstrap; for coverage the
+jackknife). Lists are compared in spaces that neither model has made: co-occurrence in the training events, categories
+and words of titles, where there are any. FOLDER keeps the runs, so that a second call goes on with them, and gets the
+figures as JSON and Markdown.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import torch
+from rich.console import Console
+
+from unbraid_cli.console import rows_table
+from unbraid_cli.train import TrainingDisplay
+from unbraid_core.categories import Categories
+from unbraid_core.types import IntArray
+from unbraid_training.config import TrainConfig
+from unbraid_training.data.dataset import Dataset
+from unbraid_training.data.sources import open_dataset
+from unbraid_training.data.splits import Split, parse_split
+from unbraid_training.evaluation.bootstrap import CONFIDENCE, RESAMPLES
+from unbraid_training.evaluation.cases import Cases, Task
+from unbraid_training.evaluation.contrast import Contrast, contrast, contrast_rows
+from unbraid_training.evaluation.item_space import item_spaces
+from unbraid_training.evaluation.markdown import markdown_table
+from unbraid_training.evaluation.system import rank_with_pipeline
+from unbraid_training.train import train
+from unbraid_training.validation import model_pipeline
+
+BOOTSTRAP_SEED = 1
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Everything that the figures depend on."""
+
+    dataset: Dataset
+    split: Split
+    interest_count: int
+    seeds: Sequence[int]
+    diversity: float
+    folder: Path
+
+    def rankings(self, interest_count: int) -> dict[Task, list[IntArray]]:
+        """What the models of all seeds recommend, for each task."""
+        found: dict[Task, list[IntArray]] = {task: [] for task in Task}
+        for seed in self.seeds:
+            config = TrainConfig(interest_count=interest_count, seed=seed)
+            with TrainingDisplay() as display:
+                checkpoint = train(
+                    self.dataset, self.split, config, self.folder / f"k{interest_count}-seed{seed}", display
+                )
+            holdout = self.split.apply(self.dataset)
+            plain = model_pipeline(checkpoint.model, holdout.train, checkpoint.scoring, config.max_history)
+            pipeline = replace(plain, categories=Categories.of(holdout.train.catalogue))
+            for task in Task:
+                cases = Cases.of(holdout, task)
+                found[task].append(rank_with_pipeline(pipeline, cases, lambda _: None, diversity=self.diversity))
+        return found
+
+    def contrasts(self) -> dict[Task, list[Contrast]]:
+        """K interests against one, for each task."""
+        many, one = self.rankings(self.interest_count), self.rankings(1)
+        holdout = self.split.apply(self.dataset)
+        spaces = item_spaces(holdout.train)
+        return {task: contrast(Cases.of(holdout, task), many[task], one[task], spaces, BOOTSTRAP_SEED) for task in Task}
+
+
+def write(comparison: Comparison, contrasts: dict[Task, list[Contrast]]) -> None:
+    """The figures as JSON and as Markdown."""
+    conditions = {
+        "split": str(comparison.split),
+        "interest_count": comparison.interest_count,
+        "seeds": list(comparison.seeds),
+        "diversity": comparison.diversity,
+        "confidence": CONFIDENCE,
+        "resamples": RESAMPLES,
+    }
+    figures = {task: [asdict(each) for each in found] for task, found in contrasts.items()}
+    (comparison.folder / "twin.json").write_text(json.dumps({**conditions, "tasks": figures}, indent=2) + "\n")
+    parts = [
+        f"## Task {task}\n\n{markdown_table(contrast_rows(found, f'K={comparison.interest_count}', 'K=1'))}"
+        for task, found in contrasts.items()
+    ]
+    (comparison.folder / "twin.md").write_text("\n".join([f"# K={comparison.interest_count} and K=1\n", *parts]))
+
+
+def main() -> None:
+    """Train what is missing, print the tables and write them."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("data", type=Path, help="folder of events and items")
+    parser.add_argument("--split", required=True, help="what is held out")
+    parser.add_argument("--interests", type=int, default=4, help="K of the system; its twin has 1")
+    parser.add_argument("--seeds", type=int, default=3, help="how many runs of each")
+    parser.add_argument("--diversity", type=float, default=0.0, help="of every request to either")
+    parser.add_argument("--out", type=Path, default=Path("twin"), help="folder for runs and figures")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    dataset, _ = open_dataset(arguments.data)
+    seeds = range(1, arguments.seeds + 1)
+    comparison = Comparison(
+        dataset, parse_split(arguments.split), arguments.interests, seeds, arguments.diversity, arguments.out
+    )
+    contrasts = comparison.contrasts()
+    write(comparison, contrasts)
+    for task, found in contrasts.items():
+        Console().print(f"\ntask {task}, {len(seeds)} seeds", style="bold")
+        Console().print(rows_table(contrast_rows(found, f"K={arguments.interests}", "K=1")))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,64 @@
+"""The categories of all items as numbers, for stages that compare many items at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow.compute as pc
+
+from unbraid_core.catalogue import Catalogue
+from unbraid_core.types import FloatArray, IntArray
+
+__all__ = ["Categories"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Categories:
+    """Which categories every row has; an item may have several, or none.
+
+    Attributes:
+        offset_I1: the codes of row i lie from ``offset_I1[i]`` to ``offset_I1[i + 1]``.
+        code_N: the codes of all rows, ascending and distinct within a row.
+        names: what each code stands for, in alphabetical order.
+    """
+
+    offset_I1: IntArray
+    code_N: IntArray
+    names: list[str]
+
+    @classmethod
+    def of(cls, catalogue: Catalogue) -> Categories | None:
+        """The categories of a catalogue; None where no item has any."""
+        column = catalogue.table.column("categories")
+        row_N = pc.list_parent_indices(column).to_numpy()
+        names, code_N = np.unique(
+            pc.list_flatten(column).to_numpy(zero_copy_only=False).astype(str), return_inverse=True
+        )
+        if len(names) == 0:
+            return None
+        row_N, code_N = np.divmod(np.unique(row_N * len(names) + code_N), len(names))
+        return cls(np.searchsorted(row_N, np.arange(len(catalogue) + 1)), code_N, names.tolist())
+
+    def pairs(self, row_C: IntArray) -> tuple[IntArray, IntArray]:
+        """Every category of some rows: the position of the row in ``row_C``, ascending, and the code."""
+        start_C = self.offset_I1[row_C]
+        count_C = self.offset_I1[row_C + 1] - start_C
+        position_N = np.repeat(np.arange(len(row_C)), count_C)
+        nth_N = np.arange(len(position_N)) - np.repeat(np.cumsum(count_C) - count_C, count_C)
+        return position_N, self.code_N[start_C[position_N] + nth_N]
+
+    def unit_indicators(self, row_C: IntArray) -> FloatArray:
+        """Which categories each row has, as unit vectors without the categories that no two rows share: float32 [C, G].
+
+        The inner product of two items is the number of categories that they share, over the geometric mean of how many
+        each of them has: 1 for the same categories, 0 for disjoint ones and where an item has none.
+        """
+        position_N, code_N = self.pairs(row_C)
+        count_C = np.bincount(position_N, minlength=len(row_C))
+        shared_J = np.bincount(code_N, minlength=len(self.names)) > 1
+        kept_N = shared_J[code_N]
+        position_N, column_N = position_N[kept_N], (np.cumsum(shared_J) - 1)[code_N[kept_N]]
+        indicator_CG = np.zeros((len(row_C), int(shared_J.sum())), np.float32)
+        indicator_CG[position_N, column_N] = 1.0 / np.sqrt(count_C[position_N])
+        return indicator_CG
