@@ -33,6 +33,13 @@ def train(
     interests: Annotated[int, typer.Option(min=1, max=64, help="Interests of a user, K.")] = 4,
     dimension: Annotated[int, typer.Option(min=2, max=4096, help="Dimensions of the vectors, D.")] = 64,
     max_history: Annotated[int, typer.Option(min=1, max=10_000, help="Newest events that count, L.")] = 50,
+    item_text: Annotated[
+        str,
+        typer.Option(
+            help="Vectors from the items' text, also for items that come later: none, tfidf, or a folder with a "
+            "pretrained sentence encoder."
+        ),
+    ] = "none",
     epochs: Annotated[int, typer.Option(min=1, help="At most; training stops when validation does not improve.")] = 30,
     seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 1,
     threads: Annotated[
@@ -57,7 +64,12 @@ def train(
     for line in report.lines():
         console.print(line, markup=False, soft_wrap=True)
     settings = TrainConfig(
-        interest_count=interests, dimension=dimension, max_history=max_history, epochs=epochs, seed=seed
+        interest_count=interests,
+        dimension=dimension,
+        max_history=max_history,
+        item_text=item_text,
+        epochs=epochs,
+        seed=seed,
     )
     torch.set_num_threads(threads)
     with TrainingDisplay() as display:

@@ -21,13 +21,15 @@ from unbraid_core.release.layout import (
     REPORTS,
     USER_ENCODER,
 )
+from unbraid_exporter.item_encoder import export_item_encoder, item_encoder_spec
 from unbraid_exporter.onnx_export import export_onnx
 from unbraid_exporter.parity import check_parity
 from unbraid_training.checkpoint import Checkpoint
 
-__all__ = ["PARITY_REPORT", "TRAINING_REPORT", "export_checkpoint"]
+__all__ = ["ITEM_PARITY_REPORT", "PARITY_REPORT", "TRAINING_REPORT", "export_checkpoint"]
 
 PARITY_REPORT = f"{REPORTS}/parity.json"
+ITEM_PARITY_REPORT = f"{REPORTS}/item_parity.json"
 TRAINING_REPORT = f"{REPORTS}/training.json"
 
 
@@ -48,7 +50,7 @@ def export_checkpoint(checkpoint: Checkpoint, out: Path, created_time: datetime)
 
     Raises:
         Conflict: ``out`` is something other than an export.
-        IncompatibleError: the ONNX file differs from PyTorch.
+        IncompatibleError: an ONNX file differs from PyTorch.
     """
     out = out.absolute()
     _check_replaceable(out)
@@ -64,6 +66,7 @@ def export_checkpoint(checkpoint: Checkpoint, out: Path, created_time: datetime)
                 half_life_s=checkpoint.half_life_s_K.tolist(),
                 scoring=checkpoint.scoring,
                 training=checkpoint.training,
+                item_encoder=None if checkpoint.reader is None else item_encoder_spec(checkpoint.reader),
             )
         if out.exists():
             out.rename(moving.folder / "replaced")
@@ -81,12 +84,8 @@ def _write_files(checkpoint: Checkpoint, folder: Path) -> None:
     """The content of an export; the encoder comes first, because it is what can fail."""
     spec = checkpoint.encoder_spec
     (folder / REPORTS).mkdir()
-    export_onnx(
-        checkpoint.encoder,
-        spec.dimension,
-        folder / USER_ENCODER,
-        {"space_id": checkpoint.space_id, "unbraid_version": version("unbraid")},
-    )
+    properties = {"space_id": checkpoint.space_id, "unbraid_version": version("unbraid")}
+    export_onnx(checkpoint.encoder, spec.dimension, folder / USER_ENCODER, properties)
     parity = check_parity(
         checkpoint.encoder,
         folder / USER_ENCODER,
@@ -95,6 +94,9 @@ def _write_files(checkpoint: Checkpoint, folder: Path) -> None:
         max_history=spec.max_history,
     )
     (folder / PARITY_REPORT).write_text(parity.model_dump_json(indent=2) + "\n")
+    if checkpoint.reader is not None:
+        item_parity = export_item_encoder(checkpoint, checkpoint.reader, folder, properties)
+        (folder / ITEM_PARITY_REPORT).write_text(item_parity.model_dump_json(indent=2) + "\n")
     training = {
         "settings": checkpoint.settings.model_dump(mode="json"),
         "training": checkpoint.training.model_dump(mode="json"),

@@ -19,7 +19,9 @@ from unbraid_core.release.files import entry, sync
 from unbraid_core.release.replacement import replace_text
 from unbraid_core.types import DoubleArray, FloatArray, Scoring
 from unbraid_training.config import TrainConfig
+from unbraid_training.content.text_reader import TextReader
 from unbraid_training.encoder import ARCHITECTURE, MultiInterestEncoder
+from unbraid_training.item_vectors import ContentVectors
 from unbraid_training.model import Model
 from unbraid_training.ranker.files import RANKER_FILES, RankerRecord, load_ranker, save_ranker
 from unbraid_training.ranker.trained import TrainedRanker
@@ -31,6 +33,10 @@ MODEL_FILE = "model.safetensors"
 STATISTICS_FILE = "statistics.safetensors"
 CATALOGUE_FILE = "items.arrow"
 FILES = (MODEL_FILE, STATISTICS_FILE, CATALOGUE_FILE)
+TEXT_FOLDER = "item_text"
+
+# How the names of the item side begin in the state of the model.
+ITEMS = "items."
 SPACE_ID_LENGTH = 16
 
 
@@ -45,6 +51,7 @@ class CheckpointConfig(BaseModel):
     scoring: Scoring
     training: TrainingRecord
     ranker: RankerRecord | None = None
+    text_columns: list[str] | None = None
     files: dict[str, FileEntry]
 
 
@@ -62,6 +69,7 @@ class Checkpoint:
         queries_QD: interests of users, to measure an index on.
         catalogue: the items, row for row.
         ranker: the learned profile, None where there was too little to learn it from.
+        reader: of the items' text, where their vectors know it.
         space_id: digest of the weights.
     """
 
@@ -74,6 +82,7 @@ class Checkpoint:
     queries_QD: FloatArray
     catalogue: Catalogue
     ranker: TrainedRanker | None = None
+    reader: TextReader | None = None
     space_id: str = ""
 
     @property
@@ -112,7 +121,7 @@ def save_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
     save_arrays(statistics, folder / STATISTICS_FILE)
     checkpoint.catalogue.write(folder / CATALOGUE_FILE)
     ranker = None if checkpoint.ranker is None else save_ranker(checkpoint.ranker, folder)
-    names = FILES if ranker is None else (*FILES, *RANKER_FILES)
+    names = [*FILES, *(RANKER_FILES if ranker else ()), *_write_reader(checkpoint.reader, folder)]
     for name in names:
         sync(folder / name)
     config = CheckpointConfig(
@@ -122,6 +131,7 @@ def save_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
         scoring=checkpoint.scoring,
         training=checkpoint.training,
         ranker=ranker,
+        text_columns=None if checkpoint.reader is None else list(checkpoint.reader.columns),
         files={name: entry(folder / name) for name in names},
     )
     replace_text(folder / CONFIG_FILE, config.model_dump_json(indent=2) + "\n")
@@ -143,16 +153,18 @@ def load_checkpoint(folder: Path) -> Checkpoint:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise IntegrityError(f"{path}: {where}: {first['msg']}; remove {folder} and train again") from None
-    for name in FILES if config.ranker is None else (*FILES, *RANKER_FILES):
+    for name in dict.fromkeys([*FILES, *config.files]):
         if not (folder / name).is_file() or entry(folder / name) != config.files.get(name):
             raise IntegrityError(
                 f"{folder / name}: missing or not as {CONFIG_FILE} lists it; remove {folder} and train again"
             )
     catalogue = Catalogue.open(folder / CATALOGUE_FILE)
-    model = Model(config.settings, len(catalogue), len(config.actions))
     try:
-        model.load_state_dict(load_file(folder / MODEL_FILE))
-    except RuntimeError:
+        state = load_file(folder / MODEL_FILE)
+        items = None if config.text_columns is None else ContentVectors.shaped_as(state, ITEMS, config.settings)
+        model = Model(config.settings, len(catalogue), len(config.actions), items)
+        model.load_state_dict(state)
+    except (KeyError, RuntimeError):
         raise IntegrityError(
             f"{folder / MODEL_FILE}: was made by another version of unbraid; remove {folder} and train again"
         ) from None
@@ -167,5 +179,13 @@ def load_checkpoint(folder: Path) -> Checkpoint:
         queries_QD=statistics["queries_QD"],
         catalogue=catalogue,
         ranker=None if config.ranker is None else load_ranker(config.ranker, folder),
+        reader=None if config.text_columns is None else TextReader.open(folder / TEXT_FOLDER, config.text_columns),
         space_id=config.files[MODEL_FILE].sha256[:SPACE_ID_LENGTH],
     )
+
+
+def _write_reader(reader: TextReader | None, folder: Path) -> list[str]:
+    if reader is None:
+        return []
+    (folder / TEXT_FOLDER).mkdir(exist_ok=True)
+    return [f"{TEXT_FOLDER}/{name}" for name in reader.encoder.write(folder / TEXT_FOLDER)]

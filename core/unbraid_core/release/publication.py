@@ -16,6 +16,7 @@ from unbraid_core.release.manifest import (
     ExportManifest,
     FileEntry,
     IndexSpec,
+    ItemEncoderSpec,
     RankerSpec,
     ReleaseManifest,
     TrainingRecord,
@@ -38,6 +39,7 @@ def publish_export(
     scoring: Scoring,
     training: TrainingRecord,
     ranker: RankerSpec | None = None,
+    item_encoder: ItemEncoderSpec | None = None,
 ) -> ExportManifest:
     """Publish what lies in the staging folder as the export ``name`` under the root of the staging.
 
@@ -54,6 +56,7 @@ def publish_export(
         scoring: numbers of the score formula.
         training: what the model has seen.
         ranker: what ``layout.RANKER`` was trained on, None where there is none.
+        item_encoder: how the item encoder is fed, if there is one.
 
     Raises:
         Conflict: the name is taken.
@@ -68,6 +71,7 @@ def publish_export(
         scoring=scoring,
         training=training,
         ranker=ranker,
+        item_encoder=item_encoder,
         files=entries(staging.folder),
     )
     return staging.publish(name, manifest)
