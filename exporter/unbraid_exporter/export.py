@@ -21,10 +21,11 @@ from unbraid_core.release.layout import (
     REPORTS,
     USER_ENCODER,
 )
-from unbraid_exporter.item_encoder import export_item_encoder, item_encoder_spec
+from unbraid_exporter.item_encoder import export_item_encoder
 from unbraid_exporter.onnx_export import export_onnx
 from unbraid_exporter.parity import check_parity
 from unbraid_training.checkpoint import Checkpoint
+from unbraid_training.content.item_encoder import ItemEncoder
 
 __all__ = ["ITEM_PARITY_REPORT", "PARITY_REPORT", "TRAINING_REPORT", "export_checkpoint"]
 
@@ -54,9 +55,10 @@ def export_checkpoint(checkpoint: Checkpoint, out: Path, created_time: datetime)
     """
     out = out.absolute()
     _check_replaceable(out)
+    item_encoder = checkpoint.item_encoder()
     with Staging(out.parent) as moving:
         with Staging(moving.folder) as staging:
-            _write_files(checkpoint, staging.folder)
+            _write_files(checkpoint, item_encoder, staging.folder)
             publish_export(
                 staging,
                 out.name,
@@ -66,7 +68,7 @@ def export_checkpoint(checkpoint: Checkpoint, out: Path, created_time: datetime)
                 half_life_s=checkpoint.half_life_s_K.tolist(),
                 scoring=checkpoint.scoring,
                 training=checkpoint.training,
-                item_encoder=None if checkpoint.reader is None else item_encoder_spec(checkpoint.reader),
+                item_encoder=None if item_encoder is None else item_encoder.spec,
             )
         if out.exists():
             out.rename(moving.folder / "replaced")
@@ -80,8 +82,8 @@ def _check_replaceable(out: Path) -> None:
         raise Conflict(f"{out} exists and is not an export; name another folder with --out, or remove it")
 
 
-def _write_files(checkpoint: Checkpoint, folder: Path) -> None:
-    """The content of an export; the encoder comes first, because it is what can fail."""
+def _write_files(checkpoint: Checkpoint, item_encoder: ItemEncoder | None, folder: Path) -> None:
+    """The content of an export; the encoders come first, because they are what can fail."""
     spec = checkpoint.encoder_spec
     (folder / REPORTS).mkdir()
     properties = {"space_id": checkpoint.space_id, "unbraid_version": version("unbraid")}
@@ -94,8 +96,8 @@ def _write_files(checkpoint: Checkpoint, folder: Path) -> None:
         max_history=spec.max_history,
     )
     (folder / PARITY_REPORT).write_text(parity.model_dump_json(indent=2) + "\n")
-    if checkpoint.reader is not None:
-        item_parity = export_item_encoder(checkpoint, checkpoint.reader, folder, properties)
+    if item_encoder is not None:
+        item_parity = export_item_encoder(item_encoder, checkpoint.catalogue, folder, properties)
         (folder / ITEM_PARITY_REPORT).write_text(item_parity.model_dump_json(indent=2) + "\n")
     training = {
         "settings": checkpoint.settings.model_dump(mode="json"),

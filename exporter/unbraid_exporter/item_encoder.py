@@ -16,18 +16,12 @@ from pydantic import BaseModel, ConfigDict
 
 from unbraid_core.catalogue import Catalogue
 from unbraid_core.errors import IncompatibleError
-from unbraid_core.release import ItemEncoderSpec
 from unbraid_core.release.layout import ITEM_ENCODER, ITEM_TOKENISER
 from unbraid_exporter.onnx_export import export_item_onnx
 from unbraid_index.content.item_encoder import ItemEncoder as OnnxItemEncoder
-from unbraid_index.content.item_text import item_texts
-from unbraid_training.checkpoint import Checkpoint
 from unbraid_training.content.item_encoder import ItemEncoder
-from unbraid_training.content.text_encoder import encode_texts
-from unbraid_training.content.text_reader import TextReader
-from unbraid_training.item_vectors import ContentVectors
 
-__all__ = ["TOLERANCE", "ItemParityCase", "ItemParityReport", "export_item_encoder", "item_encoder_spec"]
+__all__ = ["TOLERANCE", "ItemParityCase", "ItemParityReport", "export_item_encoder"]
 
 # Whitening stretches directions in which texts hardly differ, and the rounding of the layers before along with them.
 TOLERANCE = 1e-4
@@ -57,47 +51,34 @@ class ItemParityReport(BaseModel):
     cases: tuple[ItemParityCase, ...]
 
 
-def item_encoder_spec(reader: TextReader) -> ItemEncoderSpec:
-    """What the manifest says about the files of ``export_item_encoder``."""
-    tokeniser = reader.encoder.tokeniser
-    return ItemEncoderSpec(tokeniser=tokeniser.kind, max_tokens=tokeniser.max_tokens, columns=list(reader.columns))
-
-
 def export_item_encoder(
-    checkpoint: Checkpoint, reader: TextReader, folder: Path, properties: Mapping[str, str]
+    encoder: ItemEncoder, catalogue: Catalogue, folder: Path, properties: Mapping[str, str]
 ) -> ItemParityReport:
     """Write item_encoder.onnx and its tokeniser, and compare what they answer with PyTorch.
 
     Args:
-        checkpoint: whose item vectors know their text.
-        reader: of the checkpoint.
+        encoder: of a checkpoint.
+        catalogue: the items that it was trained with.
         folder: of the export.
         properties: metadata of the model.
 
     Raises:
         IncompatibleError: a difference above the tolerance, or a value that is no number; the message names the texts.
     """
-    items = checkpoint.model.items
-    assert isinstance(items, ContentVectors), "a checkpoint with a reader has read something"
-    encoder = ItemEncoder(reader.encoder, items.projection)
     export_item_onnx(encoder, folder / ITEM_ENCODER, properties)
-    reader.encoder.tokeniser.write(folder / ITEM_TOKENISER)
-    exported = OnnxItemEncoder(
-        folder / ITEM_ENCODER, folder / ITEM_TOKENISER, item_encoder_spec(reader), checkpoint.settings.dimension
-    )
+    encoder.text.tokeniser.write(folder / ITEM_TOKENISER)
+    dimension = encoder.projection.map_WD.shape[1]
+    exported = OnnxItemEncoder(folder / ITEM_ENCODER, folder / ITEM_TOKENISER, encoder.spec, dimension)
     cases = []
-    for name, catalogue in _catalogues(checkpoint.catalogue).items():
-        features_NF = torch.from_numpy(encode_texts(reader.encoder, item_texts(catalogue, reader.columns)))
-        with torch.inference_mode():
-            expected_ND = items.projection(features_NF).numpy()
-        error = float(np.abs(exported.encode(catalogue).vectors_ND - expected_ND).max())
+    for name, items in _catalogues(catalogue).items():
+        error = float(np.abs(exported.encode(items).vectors_ND - encoder.vectors(items)).max())
         # Asked this way round, so that a difference that is no number fails as well.
         if not error <= TOLERANCE:
             raise IncompatibleError(
                 f"the exported item encoder differs from PyTorch by {error:.1e} on {name}; {TOLERANCE:.0e} is allowed, "
                 "so nothing was exported"
             )
-        cases.append(ItemParityCase(name=name, item_count=len(catalogue), error=error))
+        cases.append(ItemParityCase(name=name, item_count=len(items), error=error))
     return ItemParityReport(
         tolerance=TOLERANCE, torch_version=torch.__version__, onnxruntime_version=ort.__version__, cases=tuple(cases)
     )

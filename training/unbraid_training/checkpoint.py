@@ -19,6 +19,7 @@ from unbraid_core.release.files import entry, sync
 from unbraid_core.release.replacement import replace_text
 from unbraid_core.types import DoubleArray, FloatArray, Scoring
 from unbraid_training.config import TrainConfig
+from unbraid_training.content.item_encoder import ItemEncoder
 from unbraid_training.content.text_reader import TextReader
 from unbraid_training.encoder import ARCHITECTURE, MultiInterestEncoder
 from unbraid_training.item_vectors import ContentVectors
@@ -106,6 +107,13 @@ class Checkpoint:
         """Unit vectors of the catalogue."""
         vectors_ID: FloatArray = self.model.item_vectors().detach().numpy()
         return vectors_ID
+
+    def item_encoder(self) -> ItemEncoder | None:
+        """Items' text to their vectors, where there is a reader."""
+        if self.reader is None:
+            return None
+        assert isinstance(self.model.items, ContentVectors), "vectors know the text that a reader reads"
+        return ItemEncoder(self.reader, self.model.items.projection)
 
     @property
     def half_life_s_K(self) -> DoubleArray:
