@@ -29,6 +29,7 @@ from unbraid_index.release_build import build_release
 from unbraid_server.device import Device
 from unbraid_server.model import load_model
 from unbraid_training.config import TrainConfig
+from unbraid_training.content.config import ContentConfig
 from unbraid_training.data.dataset import Dataset
 from unbraid_training.data.holdout import MIN_TRAINING_ITEMS
 from unbraid_training.data.sources import open_dataset
@@ -37,9 +38,11 @@ from unbraid_training.evaluation.cases import Cases, Task
 from unbraid_training.evaluation.metrics import RANK_COUNT
 from unbraid_training.evaluation.report import Answers, EvaluationReport, Setting
 from unbraid_training.observer import EpochReport
+from unbraid_training.ranker.config import RankerConfig
 from unbraid_training.train import train
 
 UNSEEN_SHARE = 0.1
+SHOWN = ("recall@20", "recall@50", "ndcg@50")
 
 
 class Log:
@@ -68,7 +71,8 @@ def main(arguments: list[str]) -> int:
     try:
         dataset, _ = open_dataset(source)
         split = parse_split(split_text)
-        config = TrainConfig(item_text=text, seed=seed, epochs=epochs)
+        content, ranker = ContentConfig(text=text), RankerConfig(origin_count=0)
+        config = TrainConfig(content=content, ranker=ranker, seed=seed, epochs=epochs)
         unseen_I = np.random.default_rng(seed).random(len(dataset.catalogue)) < UNSEEN_SHARE
         with TemporaryDirectory() as folder:
             release = release_without(dataset, unseen_I, split, config, Path(folder))
@@ -96,29 +100,33 @@ def compare(release: Release, dataset: Dataset, unseen_I: BoolArray, split: Spli
     seen_I: BoolArray = np.ones(len(catalogue), np.bool_)
     seen_I[catalogue.rows(dataset.catalogue.take(np.flatnonzero(unseen_I)).item_ids)] = False
     cases = unseen_cases(Cases.of(split.apply(dataset), Task.NEW, catalogue, release.manifest.encoder.actions), seen_I)
-    floor_I = np.where(seen_I, pipeline.log_popularity_I, pipeline.log_popularity_I[seen_I].min())
-    at_floor = replace(pipeline, log_popularity_I=floor_I.astype(np.float32))
+    log_popularity_I = pipeline.log_popularity_I
+    floor_I = np.where(seen_I, log_popularity_I, log_popularity_I[seen_I].min()).astype(np.float32)
+    at_floor = replace(pipeline, log_popularity_I=floor_I)
     rng = np.random.default_rng(config.seed)
+    setting = Setting.of(cases, release.manifest.release_id, str(split), config.seed)
     for scope, blocked_I in (("the new items", seen_I), ("all items", np.zeros_like(seen_I))):
-        setting = Setting.of(cases, release.manifest.release_id, str(split), config.seed)
-        candidates = int(len(catalogue) - blocked_I.sum())
-        sys.stdout.write(f"\nnew items {(~seen_I).sum()}, users {len(cases)}, targets {cases.target_count}: ")
-        sys.stdout.write(f"ranked among {scope} ({candidates}), item text {config.item_text}\n")
-        noise_I = rng.random(len(catalogue)).astype(np.float32)
-        judged = Answers("text and neighbours' popularity", ask(pipeline, cases, blocked_I))
-        others = [
-            Answers("text, popularity at the floor", ask(at_floor, cases, blocked_I)),
-            Answers("neighbours' popularity", order(cases, pipeline.log_popularity_I, blocked_I)),
-            Answers("popularity at the floor", order(cases, floor_I + 1e-6 * noise_I, blocked_I)),
+        systems = [
+            Answers("text + neighbours' popularity", ask(pipeline, cases, blocked_I)),
+            Answers("text", ask(at_floor, cases, blocked_I)),
+            Answers("neighbours' popularity", order(cases, log_popularity_I, blocked_I)),
             Answers("random", shuffled(cases, blocked_I, rng)),
         ]
-        report = EvaluationReport.of(cases, setting, judged, others)
-        for rows in (report.system_rows(), report.gain_rows()):
-            for row in rows[:1] + [row for row in rows if row[0] in ("recall@20", "recall@50", "ndcg@50")]:
-                sys.stdout.write("| " + " | ".join(row) + " |\n")
-        gain = EvaluationReport.of(cases, setting, others[0], others[1:]).gain_rows()
-        for row in gain[:1] + [row for row in gain if row[0] == "recall@50"]:
-            sys.stdout.write("| " + " | ".join(row) + " |\n")
+        sys.stdout.write(
+            f"\n{len(cases)} users with {cases.target_count} targets among {(~seen_I).sum()} new items, ranked among "
+            f"{scope} ({(~blocked_I).sum()}); item text {config.content.text}\n\n"
+        )
+        for judged in (0, 1):
+            report = EvaluationReport.of(cases, setting, systems[judged], systems[judged + 1 :])
+            write_table(report.system_rows())
+            write_table(report.gain_rows())
+
+
+def write_table(rows: list[list[str]]) -> None:
+    """Some of the rows, as Markdown."""
+    head, *body = rows
+    chosen = [head, ["---"] * len(head), *(row for row in body if row[0] in SHOWN)]
+    sys.stdout.write("".join(f"| {' | '.join(row)} |\n" for row in chosen) + "\n")
 
 
 def unseen_cases(cases: Cases, seen_I: BoolArray) -> Cases:

@@ -55,6 +55,7 @@ def train(
     import torch
 
     from unbraid_training.config import TrainConfig
+    from unbraid_training.content.config import ContentConfig
     from unbraid_training.data.sources import open_dataset
     from unbraid_training.data.splits import parse_split
     from unbraid_training.train import train as run_training
@@ -67,7 +68,7 @@ def train(
         interest_count=interests,
         dimension=dimension,
         max_history=max_history,
-        item_text=item_text,
+        content=ContentConfig(text=item_text),
         epochs=epochs,
         seed=seed,
     )

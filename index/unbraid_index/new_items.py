@@ -39,9 +39,9 @@ class Addition:
 def add_items(source: Export | Release, items: Catalogue, folder: Path) -> tuple[FloatArray, Addition]:
     """Write the vectors, the catalogue and the other arrays of a source with further items behind its own.
 
-    Items that the source has already are left as they are there. Nobody has touched the others yet, so they are expected
-    to become what the NEIGHBOUR_COUNT items nearest to them are on average: as popular, as often repeated. If they began
-    as the least popular of all instead, nobody would be shown any of them: docs/items.md has the figures.
+    Items that the source has already are left as they are there. Nobody has touched the others yet, so they are
+    expected to become what the NEIGHBOUR_COUNT items nearest to them are on average: as popular, as often repeated. If
+    they began as the least popular of all instead, nobody would be shown any of them: docs/items.md has the figures.
 
     Args:
         source: with an item encoder.

@@ -169,7 +169,7 @@ def load_checkpoint(folder: Path) -> Checkpoint:
     catalogue = Catalogue.open(folder / CATALOGUE_FILE)
     try:
         state = load_file(folder / MODEL_FILE)
-        items = None if config.text_columns is None else ContentVectors.shaped_as(state, ITEMS, config.settings)
+        items = None if config.text_columns is None else ContentVectors.shaped_as(state, ITEMS, config.settings.content)
         model = Model(config.settings, len(catalogue), len(config.actions), items)
         model.load_state_dict(state)
     except (KeyError, RuntimeError):

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from unbraid_core.types import FloatArray
-from unbraid_training.config import TrainConfig
+from unbraid_training.content.config import ContentConfig
 from unbraid_training.content.whitening import Whitening
 
 __all__ = ["ContentVectors", "FreeVectors", "ItemVectors", "Projection"]
@@ -81,20 +81,21 @@ class ContentVectors(nn.Module):
     Args:
         whitening: of the features of texts.
         whitened_IW: features of the items' texts.
-        config: dimension, and how long corrections may get and how often they are left out.
+        dimension: D.
+        config: how long corrections may get, and how often they are left out.
     """
 
-    def __init__(self, whitening: Whitening, whitened_IW: Tensor, config: TrainConfig) -> None:
+    def __init__(self, whitening: Whitening, whitened_IW: Tensor, dimension: int, config: ContentConfig) -> None:
         super().__init__()
-        self.projection = Projection(whitening, config.dimension)
+        self.projection = Projection(whitening, dimension)
         self.whitened_IW: Tensor
         self.register_buffer("whitened_IW", whitened_IW)
-        self.delta_ID = nn.Parameter(torch.zeros(len(whitened_IW), config.dimension))
+        self.delta_ID = nn.Parameter(torch.zeros(len(whitened_IW), dimension))
         self._delta_bound = config.delta_bound
         self._delta_dropout = config.delta_dropout
 
     @classmethod
-    def shaped_as(cls, state: Mapping[str, Tensor], prefix: str, config: TrainConfig) -> ContentVectors:
+    def shaped_as(cls, state: Mapping[str, Tensor], prefix: str, config: ContentConfig) -> ContentVectors:
         """Item vectors that a state can be loaded into, whose names begin with a prefix there.
 
         Raises:
@@ -102,7 +103,8 @@ class ContentVectors(nn.Module):
         """
         whitened_IW = torch.zeros_like(state[f"{prefix}whitened_IW"])
         feature_count, width = state[f"{prefix}projection.whitening.matrix_FW"].shape
-        return cls(Whitening.unfitted(feature_count, width), whitened_IW, config)
+        dimension = state[f"{prefix}delta_ID"].shape[1]
+        return cls(Whitening.unfitted(feature_count, width), whitened_IW, dimension, config)
 
     def forward(self) -> Tensor:
         """As for FreeVectors."""

@@ -26,6 +26,7 @@ from unbraid_server.device import Device
 from unbraid_server.model import load_model
 from unbraid_training.checkpoint import Checkpoint
 from unbraid_training.config import TrainConfig
+from unbraid_training.content.config import ContentConfig
 from unbraid_training.content.item_content import read_content
 from unbraid_training.content.item_encoder import ItemEncoder
 from unbraid_training.content.term_encoder import TermEncoder
@@ -33,6 +34,7 @@ from unbraid_training.content.text_reader import TextReader
 from unbraid_training.data.splits import LastEvents
 from unbraid_training.data.synthetic import SyntheticSpec, plant
 from unbraid_training.observer import EpochReport
+from unbraid_training.ranker.config import RankerConfig
 from unbraid_training.train import train
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
@@ -63,7 +65,9 @@ def made(request: pytest.FixtureRequest, sentence_folder: Path, tmp_path_factory
     folder = tmp_path_factory.mktemp(request.param)
     torch.set_num_threads(1)
     text = "tfidf" if request.param == "tfidf" else str(sentence_folder)
-    config = TrainConfig(dimension=16, epochs=2, batch_size=64, item_text=text)
+    config = TrainConfig(
+        dimension=16, epochs=2, batch_size=64, content=ContentConfig(text=text), ranker=RankerConfig(origin_count=0)
+    )
     checkpoint = train(DATASET, LastEvents(5), config, folder / "run", Silent())
     return Made(checkpoint, export_checkpoint(checkpoint, folder / "export", NOON))
 
@@ -82,7 +86,7 @@ def test_the_manifest_says_how_the_item_encoder_is_fed(export: Export, made: Mad
     spec = export.manifest.item_encoder
     assert spec is not None
     assert spec.columns == ["title", "categories"]
-    assert spec.tokeniser == ("terms" if made.checkpoint.settings.item_text == "tfidf" else "subwords")
+    assert spec.tokeniser == ("terms" if made.checkpoint.settings.content.text == "tfidf" else "subwords")
     assert {"item_encoder.onnx", "item_tokeniser.json", ITEM_PARITY_REPORT} <= export.manifest.files.keys()
 
 
@@ -112,7 +116,7 @@ class RandomFeatures(TermEncoder):
 
 
 def test_an_item_encoder_that_fails_parity_is_refused(tmp_path: Path) -> None:
-    config = TrainConfig(dimension=8, item_text="tfidf")
+    config = TrainConfig(dimension=8, content=ContentConfig(text="tfidf"))
     content = read_content(DATASET.catalogue, config)
     assert content is not None
     assert isinstance(content.reader.encoder, TermEncoder)

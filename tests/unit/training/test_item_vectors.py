@@ -12,7 +12,8 @@ import torch
 from unbraid_core.catalogue import Catalogue
 from unbraid_core.types import DoubleArray, FloatArray
 from unbraid_training.checkpoint import Checkpoint, load_checkpoint
-from unbraid_training.config import TFIDF, TrainConfig
+from unbraid_training.config import TrainConfig
+from unbraid_training.content.config import TFIDF, ContentConfig
 from unbraid_training.content.item_content import ItemContent, read_content
 from unbraid_training.content.whitening import Whitening
 from unbraid_training.data.dataset import Dataset
@@ -36,9 +37,8 @@ def features_IF() -> torch.Tensor:
 
 
 def vectors_over(features_IF: torch.Tensor, **settings: float) -> ContentVectors:
-    config = TrainConfig(dimension=DIMENSION, **settings)
     whitening = Whitening.fit(features_IF, FEATURES)
-    return ContentVectors(whitening, whitening(features_IF), config)
+    return ContentVectors(whitening, whitening(features_IF), DIMENSION, ContentConfig.model_validate(settings))
 
 
 def wanted_vectors(features_IF: torch.Tensor, noise: float) -> FloatArray:
@@ -113,7 +113,7 @@ def test_a_share_of_the_steps_sees_contents_alone(features_IF: torch.Tensor) -> 
 @pytest.fixture(scope="module")
 def text_run(train_tiny: TrainTiny, tiny_config: TrainConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("text") / "run"
-    train_tiny(folder, config=tiny_config.model_copy(update={"item_text": TFIDF}))
+    train_tiny(folder, config=tiny_config.model_copy(update={"content": ContentConfig(text=TFIDF)}))
     return folder
 
 
@@ -127,7 +127,7 @@ def test_training_moves_the_map_and_keeps_the_bounds(text_run: Path) -> None:
     torch.testing.assert_close(start.whitened_IW, items.whitened_IW)
     start.start(checkpoint.item_vectors_ID)
     assert not torch.allclose(start.projection.map_WD, items.projection.map_WD, atol=1e-4)
-    assert items.delta_ID.norm(dim=1).max() <= checkpoint.settings.delta_bound * (1 + 1e-5)
+    assert items.delta_ID.norm(dim=1).max() <= checkpoint.settings.content.delta_bound * (1 + 1e-5)
 
 
 def test_a_text_of_the_topic_leads_to_the_items_of_the_topic(text_run: Path) -> None:
@@ -149,7 +149,7 @@ def test_a_run_that_was_stopped_goes_on_with_the_same_text(
     interrupted: type[Exception],
     tmp_path: Path,
 ) -> None:
-    config = tiny_config.model_copy(update={"item_text": TFIDF})
+    config = tiny_config.model_copy(update={"content": ContentConfig(text=TFIDF)})
     with pytest.raises(interrupted):
         train_tiny(tmp_path / "run", watch(stop_at=9), config=config)
     train_tiny(tmp_path / "run", config=config)

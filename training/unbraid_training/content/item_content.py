@@ -10,7 +10,8 @@ import torch
 from unbraid_core.catalogue import Catalogue
 from unbraid_core.types import FloatArray
 from unbraid_index.content.item_text import item_texts, text_columns
-from unbraid_training.config import NO_TEXT, TFIDF, TrainConfig
+from unbraid_training.config import TrainConfig
+from unbraid_training.content.config import NO_TEXT, TFIDF
 from unbraid_training.content.sentence_encoder import SentenceEncoder
 from unbraid_training.content.term_encoder import TermEncoder
 from unbraid_training.content.text_reader import TextReader
@@ -37,21 +38,21 @@ class ItemContent:
     def vectors_of(self, catalogue: Catalogue, config: TrainConfig) -> ContentVectors:
         """Item vectors for some of the items, whitened over these."""
         features_NF = torch.from_numpy(self.features_IF[self.catalogue.rows(catalogue.item_ids)])
-        whitening = Whitening.fit(features_NF, config.content_width)
-        return ContentVectors(whitening, whitening(features_NF), config)
+        whitening = Whitening.fit(features_NF, config.content.width)
+        return ContentVectors(whitening, whitening(features_NF), config.dimension, config.content)
 
 
 def read_content(catalogue: Catalogue, config: TrainConfig) -> ItemContent | None:
-    """Read the text of a catalogue as ``config.item_text`` says; None where it says not to.
+    """Read the text of a catalogue as ``config.content.text`` says; None where it says not to.
 
     Raises:
         InvalidInput, NotFound, IntegrityError: there is too little text, or no usable sentence encoder in the folder.
     """
-    if config.item_text == NO_TEXT:
+    if config.content.text == NO_TEXT:
         return None
     columns = text_columns(catalogue)
-    if config.item_text == TFIDF:
+    if config.content.text == TFIDF:
         reader = TextReader(columns, TermEncoder.fit(item_texts(catalogue, columns), config.seed))
     else:
-        reader = TextReader(columns, SentenceEncoder.open(Path(config.item_text)))
+        reader = TextReader(columns, SentenceEncoder.open(Path(config.content.text)))
     return ItemContent(catalogue, reader, reader.features(catalogue))
