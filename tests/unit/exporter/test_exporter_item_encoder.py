@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +16,13 @@ import torch
 from unbraid_cli.app import run
 from unbraid_core.catalogue import Catalogue
 from unbraid_core.errors import IncompatibleError, IntegrityError, InvalidInput
-from unbraid_core.release import Export, ReleaseStore, open_export
+from unbraid_core.factors import Factors
+from unbraid_core.item_statistics import ItemStatistics
+from unbraid_core.neighbours import Neighbours
+from unbraid_core.ranker_inputs import RankerInputs
+from unbraid_core.release import Export, ReleaseStore, Staging, open_export, open_release, publish_export
+from unbraid_core.release.layout import RANKER
+from unbraid_core.release.ranker import write_ranker_inputs
 from unbraid_core.types import History, Query
 from unbraid_exporter.export import ITEM_PARITY_REPORT, export_checkpoint
 from unbraid_exporter.item_encoder import ItemParityReport, export_item_encoder
@@ -43,6 +50,9 @@ TOPICS = sorted({DATASET.catalogue.categories(row)[0] for row in range(120)})
 NEW = Catalogue.of(
     [f"new-{topic}" for topic in TOPICS], [f"{topic} new" for topic in TOPICS], [[topic] for topic in TOPICS]
 )
+
+
+MANIFEST_PARTS = ("space_id", "encoder", "half_life_s", "scoring", "training", "item_encoder")
 
 
 class Silent:
@@ -154,6 +164,43 @@ def test_new_items_count_as_popular_as_their_neighbours(made: Made, store: Relea
         nearest = np.argsort(-(vectors_ID[:known] @ vectors_ID[row]))[:10]
         assert popularity_I[row] == pytest.approx(popularity_I[nearest].mean(), abs=1e-5)
     np.testing.assert_array_equal(popularity_I[:known], made.checkpoint.log_popularity_I)
+
+
+def test_the_ranker_takes_new_items_for_what_their_neighbours_are(
+    made: Made, release_learned: Path, store: ReleaseStore, tmp_path: Path
+) -> None:
+    learned = open_release(release_learned)
+    assert learned.ranker_inputs is not None
+    export, item_count = open_export(made.export), len(made.checkpoint.catalogue)
+    row_I = np.arange(item_count) % len(learned.catalogue)
+    inputs = learned.ranker_inputs
+    before = RankerInputs(
+        Neighbours(inputs.neighbours.row_IM[row_I], inputs.neighbours.weight_IM[row_I], inputs.neighbours.half_life_s),
+        Factors(inputs.factors.vector_IF[row_I], inputs.factors.confidence, inputs.factors.regularisation),
+        ItemStatistics(inputs.statistics.value_IS[row_I], inputs.statistics.reference_time_s),
+        inputs.depth,
+    )
+    with Staging(tmp_path) as staging:
+        shutil.copytree(made.export, staging.folder, dirs_exist_ok=True)
+        (staging.folder / "export.json").unlink()
+        shutil.copyfile(learned.path(RANKER), staging.folder / RANKER)
+        write_ranker_inputs(before, staging.folder)
+        kept = {name: getattr(export.manifest, name) for name in MANIFEST_PARTS}
+        publish_export(staging, "learned", created_time=NOON, ranker=learned.manifest.ranker, **kept)
+    built = build_release(tmp_path / "learned", store, NOON, 0.99, new_items=NEW)
+    release = store.open(built.manifest.release_id)
+    after = release.ranker_inputs
+    assert after is not None
+    assert (after.neighbours.weight_IM[item_count:] == 0).all()
+    np.testing.assert_array_equal(after.neighbours.row_IM[:item_count], before.neighbours.row_IM)
+    known_ID, new_ND = np.split(release.item_vectors_ID, [item_count])
+    nearest_NM = np.argsort(-(new_ND @ known_ID.T), axis=1)[:, :10]
+    for found, known in (
+        (after.factors.vector_IF, before.factors.vector_IF),
+        (after.statistics.value_IS, before.statistics.value_IS),
+    ):
+        np.testing.assert_array_equal(found[:item_count], known)
+        np.testing.assert_allclose(found[item_count:], known[nearest_NM].mean(axis=1), atol=1e-5)
 
 
 def test_items_that_are_known_stay_as_they_are(made: Made, store: ReleaseStore) -> None:
