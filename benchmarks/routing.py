@@ -62,7 +62,8 @@ def without_information(planted: Planted, seed: int) -> Trainer:
 def random_start(planted: Planted, seed: int) -> Trainer:
     """Item vectors and directions start at random; their learning rate is raised to make up for it."""
     trainer = shipped(planted, seed, item_learning_rate=3e-3)
-    nn.init.normal_(trainer.model.items.weight, std=0.1)
+    for parameter in trainer.model.items.parameters():
+        nn.init.normal_(parameter, std=0.1)
     nn.init.normal_(trainer.model.encoder.direction_KD)
     return trainer
 

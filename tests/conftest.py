@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ import hypothesis
 import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from safetensors.numpy import save_file
 
 from unbraid_core.factors import Factors
 from unbraid_core.features import FEATURE_NAMES
@@ -32,6 +34,7 @@ from unbraid_core.release import (
 )
 from unbraid_core.release.layout import EXPORT_FILES, INDEX, RANKER
 from unbraid_core.release.ranker import write_ranker_inputs
+from unbraid_core.types import FloatArray
 from unbraid_server.device import Device
 from unbraid_server.logs import open_log
 from unbraid_server.model import Model, load_model
@@ -176,3 +179,103 @@ def _serving(model: Model, state: SqliteStateStore) -> Iterator[grpc.Channel]:
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
         yield channel
     server.stop(grace_s=0)
+
+
+SENTENCE_SHAPE = {
+    "model_type": "bert",
+    "hidden_act": "gelu",
+    "hidden_size": 16,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 24,
+    "vocab_size": 40,
+    "type_vocab_size": 2,
+    "max_position_embeddings": 12,
+    "layer_norm_eps": 1e-12,
+}
+LAYER_SHAPES = {
+    **{f"attention.self.{name}": (16, 16) for name in ("query", "key", "value")},
+    "attention.output.dense": (16, 16),
+    "intermediate.dense": (24, 16),
+    "output.dense": (16, 24),
+}
+WORDS = ["jazz", "hiking", "baking", "astronomy", "##s", "new", "old", *"123456789,", *(f"##{n}" for n in range(10))]
+
+
+@pytest.fixture(scope="session")
+def sentence_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A sentence encoder like those that people download, with 40 tokens, two layers and random weights."""
+    folder = tmp_path_factory.mktemp("sentence")
+    (folder / "config.json").write_text(json.dumps(SENTENCE_SHAPE))
+    (folder / "sentence_bert_config.json").write_text('{"max_seq_length": 10}')
+    (folder / "1_Pooling").mkdir()
+    (folder / "1_Pooling" / "config.json").write_text(
+        '{"pooling_mode_mean_tokens": true, "pooling_mode_max_tokens": false}'
+    )
+    (folder / "tokenizer.json").write_text(json.dumps(sentence_tokenizer()))
+    save_file(sentence_weights(), folder / "model.safetensors")
+    return folder
+
+
+def sentence_tokenizer() -> dict[str, object]:
+    """A tokenizer.json as people store it: with a padding and a length that suited whoever stored it."""
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *WORDS]
+    sequence = [{"SpecialToken": {"id": "[CLS]", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}]
+    end = {"SpecialToken": {"id": "[SEP]", "type_id": 0}}
+    special = {name: {"id": name, "ids": [vocabulary.index(name)], "tokens": [name]} for name in ("[CLS]", "[SEP]")}
+    return {
+        "version": "1.0",
+        "truncation": {"max_length": 6, "strategy": "LongestFirst", "stride": 0, "direction": "Right"},
+        "padding": {
+            "strategy": {"Fixed": 6},
+            "direction": "Right",
+            "pad_to_multiple_of": None,
+            "pad_id": 0,
+            "pad_type_id": 0,
+            "pad_token": "[PAD]",
+        },
+        "added_tokens": [],
+        "normalizer": {
+            "type": "BertNormalizer",
+            "clean_text": True,
+            "handle_chinese_chars": True,
+            "strip_accents": None,
+            "lowercase": True,
+        },
+        "pre_tokenizer": {"type": "BertPreTokenizer"},
+        "post_processor": {
+            "type": "TemplateProcessing",
+            "single": [*sequence, end],
+            "pair": [*sequence, end],
+            "special_tokens": special,
+        },
+        "decoder": None,
+        "model": {
+            "type": "WordPiece",
+            "unk_token": "[UNK]",
+            "continuing_subword_prefix": "##",
+            "max_input_chars_per_word": 100,
+            "vocab": {word: index for index, word in enumerate(vocabulary)},
+        },
+    }
+
+
+def sentence_weights() -> dict[str, FloatArray]:
+    """Random weights under the names that BERT files use."""
+    shapes: dict[str, tuple[int, ...]] = {
+        "embeddings.word_embeddings.weight": (40, 16),
+        "embeddings.position_embeddings.weight": (12, 16),
+        "embeddings.token_type_embeddings.weight": (2, 16),
+    }
+    norms = ["embeddings.LayerNorm"]
+    for index in range(2):
+        layer = f"encoder.layer.{index}"
+        norms += [f"{layer}.attention.output.LayerNorm", f"{layer}.output.LayerNorm"]
+        for name, shape in LAYER_SHAPES.items():
+            shapes |= {f"{layer}.{name}.weight": shape, f"{layer}.{name}.bias": shape[:1]}
+    rng = np.random.default_rng(3)
+    weights = {name: rng.normal(size=shape) for name, shape in shapes.items()}
+    for name in norms:
+        weights[f"{name}.weight"] = 1 + 0.1 * rng.normal(size=16)
+        weights[f"{name}.bias"] = 0.1 * rng.normal(size=16)
+    return {name: array.astype(np.float32) for name, array in weights.items()}

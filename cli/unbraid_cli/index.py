@@ -14,7 +14,9 @@ from unbraid_cli.options import RELEASES, Releases
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from unbraid_core.catalogue import Catalogue
     from unbraid_core.release import ReleaseStore
+    from unbraid_index.new_items import Addition
     from unbraid_index.release_build import IndexedRelease
 
 __all__ = ["app", "build_and_measure"]
@@ -26,6 +28,12 @@ app = typer.Typer(help="Build the index of a release.", no_args_is_help=True)
 Recall = Annotated[
     float, typer.Option("--recall", help="Share of the 200 exact nearest items to find, on queries that tuned nothing.")
 ]
+NewItems = Annotated[
+    Path | None,
+    typer.Option(
+        "--items", help="Add the items of this file that training did not see (.csv, .csv.gz, .parquet), by their text."
+    ),
+]
 Activate = Annotated[bool, typer.Option("--activate", help="Make it the active release.")]
 
 
@@ -33,6 +41,7 @@ Activate = Annotated[bool, typer.Option("--activate", help="Make it the active r
 def build(
     export_dir: Annotated[Path, typer.Argument(metavar="EXPORT_DIR", help="The folder that unbraid export wrote.")],
     releases: Releases = RELEASES,
+    items: NewItems = None,
     recall: Recall = DEFAULT_RECALL,
     activate: Activate = False,
 ) -> None:
@@ -44,15 +53,18 @@ def build(
     from unbraid_core.release import ReleaseStore
 
     store = ReleaseStore(releases)
-    _finish(store, build_and_measure(export_dir, store, recall), activate)
+    _finish(store, build_and_measure(export_dir, store, recall, items), activate)
 
 
-def build_and_measure(export_dir: Path, store: ReleaseStore, recall: float = DEFAULT_RECALL) -> str:
+def build_and_measure(
+    export_dir: Path, store: ReleaseStore, recall: float = DEFAULT_RECALL, items: Path | None = None
+) -> str:
     """Make a release of an export, print what its index is like, and return the release_id."""
     from unbraid_index.release_build import build_release
 
+    new_items = _read_items(items)
     with step_progress() as on_progress:
-        indexed = build_release(export_dir, store, datetime.now(UTC), recall, on_progress)
+        indexed = build_release(export_dir, store, datetime.now(UTC), recall, on_progress, new_items)
     console.print(_summary(indexed))
     return indexed.manifest.release_id
 
@@ -65,19 +77,22 @@ def rebuild(
         Path | None,
         typer.Option("--queries", help="A .npy file of held-out interests, float32 [Q, D], to measure the recall on."),
     ] = None,
+    items: NewItems = None,
     recall: Recall = DEFAULT_RECALL,
     activate: Activate = False,
 ) -> None:
     """Build the index of a release anew and publish the result as its child.
 
-    A release holds no user data, so without --queries the recall is measured on item vectors.
+    A release holds no user data, so without --queries the recall is measured on item vectors. With --items the new
+    release can recommend items that came up after the training, if that read the items' text.
     """
     from unbraid_core.release import ReleaseStore
     from unbraid_index.release_build import rebuild_release
 
     store = ReleaseStore(releases)
+    new_items = _read_items(items)
     with step_progress() as on_progress:
-        indexed = rebuild_release(store, release, queries, datetime.now(UTC), recall, on_progress)
+        indexed = rebuild_release(store, release, queries, datetime.now(UTC), recall, on_progress, new_items)
     console.print(_summary(indexed))
     _finish(store, indexed.manifest.release_id, activate)
 
@@ -92,6 +107,19 @@ def _finish(store: ReleaseStore, release_id: str, activate: bool) -> None:
     console.print(f"next: unbraid {following} --releases {store.root}", markup=False, soft_wrap=True)
 
 
+def _read_items(path: Path | None) -> Catalogue | None:
+    """The items of a file, with a word on those of its rows that cannot be used."""
+    from unbraid_training.data.items import read_items
+    from unbraid_training.data.report import ReadReport
+
+    if path is None:
+        return None
+    catalogue, report = read_items(path)
+    for line in ReadReport((report,)).lines():
+        console.print(line, markup=False, soft_wrap=True)
+    return catalogue
+
+
 def _summary(indexed: IndexedRelease) -> Table:
     report = indexed.report
     params = "".join(f", {name} {value}" for name, value in report.spec.search_params.items())
@@ -99,6 +127,7 @@ def _summary(indexed: IndexedRelease) -> Table:
         {
             "release": indexed.manifest.release_id,
             "parent": indexed.manifest.parent or "none",
+            **_added(indexed.addition),
             "index": f"{report.spec.family}{params}, {report.item_count:,} items",
             "why": report.reason,
             f"recall@{report.spec.recall_at}": f"{report.spec.recall:.4f} on {report.spec.query_source}",
@@ -106,3 +135,10 @@ def _summary(indexed: IndexedRelease) -> Table:
             "size": f"{report.file_size_bytes / 1e6:.1f} MB",
         }
     )
+
+
+def _added(addition: Addition | None) -> dict[str, str]:
+    if addition is None:
+        return {}
+    without = f", {addition.wordless_count:,} without a known word" if addition.wordless_count else ""
+    return {"new items": f"{addition.added_count:,} added{without}; {addition.known_count:,} were there before"}

@@ -19,6 +19,7 @@ EXTRA_OF_MODULE = {
     "onnx": "train",
     "onnxmltools": "train",
     "onnxscript": "train",
+    "tokenizers": "text",
     "grpc_health": "server",
     "grpc_reflection": "server",
     "apsw": "server",

@@ -46,6 +46,13 @@ def train(
             help="Days, where half-lives start: one for all interests, or the option once for each; log-spaced without."
         ),
     ] = None,
+    item_text: Annotated[
+        str,
+        typer.Option(
+            help="Vectors from the items' text, also for items that come later: none, tfidf, or a folder with a "
+            "pretrained sentence encoder."
+        ),
+    ] = "none",
     epochs: Annotated[int, typer.Option(min=1, help="At most; training stops when validation does not improve.")] = 30,
     seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 1,
     threads: Annotated[
@@ -61,6 +68,7 @@ def train(
     import torch
 
     from unbraid_training.config import DecayConfig, TrainConfig
+    from unbraid_training.content.config import ContentConfig
     from unbraid_training.data.sources import open_dataset
     from unbraid_training.data.splits import parse_split
     from unbraid_training.train import train as run_training
@@ -74,6 +82,7 @@ def train(
         dimension=dimension,
         max_history=max_history,
         decay=DecayConfig(kind=decay, half_lives_s=_half_lives_s(half_life or [], interests)),
+        content=ContentConfig(text=item_text),
         epochs=epochs,
         seed=seed,
     )

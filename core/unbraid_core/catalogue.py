@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from unbraid_core.errors import IntegrityError
+from unbraid_core.errors import IntegrityError, InvalidInput
 from unbraid_core.types import IntArray
 
 __all__ = ["Catalogue"]
@@ -107,3 +107,27 @@ class Catalogue:
     def take(self, rows: IntArray) -> Catalogue:
         """A catalogue of the given rows, in the given order."""
         return Catalogue(self.table.take(rows))
+
+    def followed_by(self, items: Catalogue) -> Catalogue:
+        """These items and behind them others, none of which is among these.
+
+        The columns are those of this catalogue: an attribute that the others lack is null, and one that only they have
+        is left out.
+
+        Raises:
+            InvalidInput: an attribute has another type there.
+        """
+        columns = [_column(items.table, field) for field in self.table.schema]
+        return Catalogue(pa.concat_tables([self.table, pa.table(columns, schema=self.table.schema)]))
+
+
+def _column(table: pa.Table, field: pa.Field[Any]) -> pa.ChunkedArray[Any]:
+    if field.name not in table.column_names:
+        return pa.chunked_array([pa.nulls(len(table), field.type)])
+    column = table.column(field.name)
+    try:
+        return pa.chunked_array(column.cast(field.type).chunks, field.type)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        raise InvalidInput(
+            "items", f"column {field.name!r} has type {column.type}, the catalogue has {field.type}; convert it"
+        ) from None

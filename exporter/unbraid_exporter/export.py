@@ -23,15 +23,18 @@ from unbraid_core.release.layout import (
 )
 from unbraid_core.types import Precision
 from unbraid_exporter.compression import Compression, compress
+from unbraid_exporter.item_encoder import export_item_encoder
 from unbraid_exporter.onnx_export import export_onnx
 from unbraid_exporter.parity import check_parity
 from unbraid_exporter.ranker_files import write_ranker
 from unbraid_training.checkpoint import Checkpoint
+from unbraid_training.content.item_encoder import ItemEncoder
 
-__all__ = ["COMPRESSION_REPORT", "PARITY_REPORT", "TRAINING_REPORT", "export_checkpoint"]
+__all__ = ["COMPRESSION_REPORT", "ITEM_PARITY_REPORT", "PARITY_REPORT", "TRAINING_REPORT", "export_checkpoint"]
 
 COMPRESSION_REPORT = f"{REPORTS}/compression.json"
 PARITY_REPORT = f"{REPORTS}/parity.json"
+ITEM_PARITY_REPORT = f"{REPORTS}/item_parity.json"
 TRAINING_REPORT = f"{REPORTS}/training.json"
 
 
@@ -61,9 +64,10 @@ def export_checkpoint(
     """
     out = out.absolute()
     _check_replaceable(out)
+    item_encoder = checkpoint.item_encoder()
     with Staging(out.parent) as moving:
         with Staging(moving.folder) as staging:
-            _write_files(checkpoint, staging.folder)
+            _write_files(checkpoint, item_encoder, staging.folder)
             if compression is not None:
                 report = compress(checkpoint, staging.folder, compression)
                 (staging.folder / COMPRESSION_REPORT).write_text(report.model_dump_json(indent=2) + "\n")
@@ -80,6 +84,7 @@ def export_checkpoint(
                 calibrations=checkpoint.calibrations,
                 encoder_precision=compression.encoder if compression else Precision.FP32,
                 vector_precision=compression.vectors if compression else Precision.FP32,
+                item_encoder=None if item_encoder is None else item_encoder.spec,
             )
         if out.exists():
             out.rename(moving.folder / "replaced")
@@ -93,16 +98,12 @@ def _check_replaceable(out: Path) -> None:
         raise Conflict(f"{out} exists and is not an export; name another folder with --out, or remove it")
 
 
-def _write_files(checkpoint: Checkpoint, folder: Path) -> None:
-    """The content of an export but for the ranker; the encoder comes first, because it is what can fail."""
+def _write_files(checkpoint: Checkpoint, item_encoder: ItemEncoder | None, folder: Path) -> None:
+    """The content of an export but for the ranker; the encoders come first, because they are what can fail."""
     spec = checkpoint.encoder_spec
     (folder / REPORTS).mkdir()
-    export_onnx(
-        checkpoint.encoder,
-        spec.dimension,
-        folder / USER_ENCODER,
-        {"space_id": checkpoint.space_id, "unbraid_version": version("unbraid")},
-    )
+    properties = {"space_id": checkpoint.space_id, "unbraid_version": version("unbraid")}
+    export_onnx(checkpoint.encoder, spec.dimension, folder / USER_ENCODER, properties)
     parity = check_parity(
         checkpoint.encoder,
         folder / USER_ENCODER,
@@ -111,6 +112,9 @@ def _write_files(checkpoint: Checkpoint, folder: Path) -> None:
         max_history=spec.max_history,
     )
     (folder / PARITY_REPORT).write_text(parity.model_dump_json(indent=2) + "\n")
+    if item_encoder is not None:
+        item_parity = export_item_encoder(item_encoder, checkpoint.catalogue, folder, properties)
+        (folder / ITEM_PARITY_REPORT).write_text(item_parity.model_dump_json(indent=2) + "\n")
     training = {
         "settings": checkpoint.settings.model_dump(mode="json"),
         "training": checkpoint.training.model_dump(mode="json"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,7 +14,9 @@ from onnx.helper import set_model_props
 from torch import nn
 from torch.export import Dim
 
-__all__ = ["INPUT_NAMES", "OPSET", "OUTPUT_NAMES", "TRACED_SHAPE_BL", "export_onnx"]
+from unbraid_index.content import item_encoder
+
+__all__ = ["INPUT_NAMES", "OPSET", "OUTPUT_NAMES", "TRACED_SHAPE_BL", "export_item_onnx", "export_onnx"]
 
 INPUT_NAMES = ("item_vectors", "age", "action", "mask")
 OUTPUT_NAMES = ("interests", "assignment")
@@ -42,15 +44,43 @@ def export_onnx(encoder: nn.Module, dimension: int, path: Path, properties: Mapp
         torch.onnx.OnnxExporterError: an operation of the encoder cannot be expressed in ONNX.
         onnx.checker.ValidationError: what came out is no valid model.
     """
+    _export(encoder, _example(dimension), INPUT_NAMES, OUTPUT_NAMES, path, properties)
+
+
+def export_item_onnx(encoder: nn.Module, path: Path, properties: Mapping[str, str]) -> None:
+    """Write an item encoder, which maps tokens int64 [B, L] and mask [B, L] to unit item_vectors [B, D].
+
+    Args:
+        encoder: with its text encoder.
+        path: the file to write.
+        properties: metadata of the model.
+
+    Raises:
+        torch.onnx.OnnxExporterError, onnx.checker.ValidationError: as ``export_onnx``.
+    """
+    token_BL = torch.zeros(TRACED_SHAPE_BL, dtype=torch.int64)
+    mask_BL = torch.ones(TRACED_SHAPE_BL, dtype=torch.bool)
+    _export(encoder, (token_BL, mask_BL), item_encoder.INPUT_NAMES, item_encoder.OUTPUT_NAMES, path, properties)
+
+
+def _export(
+    encoder: nn.Module,
+    example: tuple[torch.Tensor, ...],
+    input_names: Sequence[str],
+    output_names: Sequence[str],
+    path: Path,
+    properties: Mapping[str, str],
+) -> None:
+    """All inputs have the same two dynamic axes in front: batch and length."""
     batch, length = Dim("batch"), Dim("length")
     with _without_notices():
         program = torch.onnx.export(
             encoder.eval(),
-            _example(dimension),
+            example,
             dynamo=True,
-            input_names=INPUT_NAMES,
-            output_names=OUTPUT_NAMES,
-            dynamic_shapes=({0: batch, 1: length},) * len(INPUT_NAMES),
+            input_names=input_names,
+            output_names=output_names,
+            dynamic_shapes=({0: batch, 1: length},) * len(input_names),
             opset_version=OPSET,
             verbose=False,
         )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from unbraid_core.catalogue import Catalogue
 from unbraid_core.release import (
     Export,
     Release,
@@ -17,6 +18,7 @@ from unbraid_core.release import (
 )
 from unbraid_core.release.layout import INDEX, REPORTS
 from unbraid_index.build import IndexSettings, build_index
+from unbraid_index.new_items import Addition, add_items
 from unbraid_index.progress import OnProgress, unwatched
 from unbraid_index.queries import MIN_QUERIES, RecallQueries
 from unbraid_index.report import IndexReport
@@ -28,10 +30,11 @@ INDEX_REPORT = f"{REPORTS}/index.json"
 
 @dataclass(frozen=True, slots=True)
 class IndexedRelease:
-    """A release that was just published, and how its index came to be."""
+    """A release that was just published, how its index came to be, and what was added to its catalogue."""
 
     manifest: ReleaseManifest
     report: IndexReport
+    addition: Addition | None
 
 
 def build_release(
@@ -40,19 +43,28 @@ def build_release(
     created_time: datetime,
     recall_target: float,
     on_progress: OnProgress = unwatched,
+    new_items: Catalogue | None = None,
 ) -> IndexedRelease:
     """Build the index over an export and publish both as a release; its parent is the release that is active now.
 
     The recall is measured on the held-out interests of the export, on item vectors where it has less than 100.
 
+    Args:
+        export_folder: what ``unbraid export`` wrote.
+        store: where the release will be.
+        created_time: now, with a time zone.
+        recall_target: as in ``IndexSettings``.
+        on_progress: told about every step.
+        new_items: those that the export does not have get vectors from their text; see ``add_items``.
+
     Raises:
-        InvalidInput: the target is not above 0 and at most 1.
+        InvalidInput: the target is not above 0 and at most 1, or the items do not fit the catalogue.
         NotFound, IntegrityError, IncompatibleError: the export cannot be used; nothing is published.
     """
     export = open_export(export_folder)
     settings = IndexSettings(recall_target, export.manifest.encoder.interest_count)
     queries = _queries_of(export, settings.seed)
-    return _publish(export, queries, settings, store, store.current_id(), created_time, on_progress)
+    return _publish(export, queries, settings, store, store.current_id(), created_time, on_progress, new_items)
 
 
 def rebuild_release(
@@ -62,6 +74,7 @@ def rebuild_release(
     created_time: datetime,
     recall_target: float,
     on_progress: OnProgress = unwatched,
+    new_items: Catalogue | None = None,
 ) -> IndexedRelease:
     """Build the index of a release anew from its vectors and publish it as a release whose parent is the old one.
 
@@ -73,9 +86,10 @@ def rebuild_release(
         created_time: now, with a time zone.
         recall_target: as in ``IndexSettings``.
         on_progress: told about every step.
+        new_items: as in ``build_release``.
 
     Raises:
-        InvalidInput: the target or the queries file cannot be used.
+        InvalidInput: the target, the queries file or the items cannot be used.
         NotFound, IntegrityError, IncompatibleError: the release cannot be used; nothing is published.
     """
     release = store.open(release_id)
@@ -84,7 +98,9 @@ def rebuild_release(
         queries = RecallQueries.of_items(release.item_vectors_ID, settings.seed)
     else:
         queries = RecallQueries.read(queries_file, release.manifest.encoder.dimension, settings.seed)
-    return _publish(release, queries, settings, store, release.manifest.release_id, created_time, on_progress)
+    return _publish(
+        release, queries, settings, store, release.manifest.release_id, created_time, on_progress, new_items
+    )
 
 
 def _queries_of(export: Export, seed: int) -> RecallQueries:
@@ -102,11 +118,15 @@ def _publish(
     parent: str | None,
     created_time: datetime,
     on_progress: OnProgress,
+    new_items: Catalogue | None,
 ) -> IndexedRelease:
     with Staging(store.root) as staging:
-        report = build_index(source.item_vectors_ID, queries, staging.folder / INDEX, settings, on_progress)
+        item_vectors_ID, addition = source.item_vectors_ID, None
+        if new_items is not None:
+            item_vectors_ID, addition = add_items(source, new_items, staging.folder)
+        report = build_index(item_vectors_ID, queries, staging.folder / INDEX, settings, on_progress)
         report_file = staging.folder / INDEX_REPORT
         report_file.parent.mkdir()
         report_file.write_text(report.model_dump_json(indent=2) + "\n")
         manifest = publish_release(staging, source, index=report.spec, parent=parent, created_time=created_time)
-    return IndexedRelease(manifest, report)
+    return IndexedRelease(manifest, report, addition)

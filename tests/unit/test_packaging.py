@@ -47,7 +47,7 @@ def loaded_by(package: str) -> set[str]:
     ("package", "unwanted"),
     [
         ("unbraid_core", {"faiss", "google", "grpc", "onnxruntime", "torch"}),
-        ("unbraid_index", {"google", "grpc", "onnxruntime", "torch"}),
+        ("unbraid_index", {"google", "grpc", "onnx", "torch"}),
         ("unbraid_server", {"onnx", "scipy", "torch", "unbraid_exporter", "unbraid_training"}),
         ("unbraid_training.data", {"grpc", "implicit", "onnx", "onnxruntime", "scipy", "torch"}),
         ("unbraid_client", {"numpy", "pyarrow", "pydantic", "rich", "torch", "typer", "unbraid_core"}),

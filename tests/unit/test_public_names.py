@@ -18,8 +18,9 @@ PUBLIC_NAMES = {
     """,
     "unbraid_core.ports": "Encoder Event Ranker Searcher StateStore UserEvent",
     "unbraid_core.release": """
-        FORMAT_VERSION EncoderSpec Export ExportManifest FileEntry IndexSpec Probe RankerSpec Release ReleaseManifest
-        ReleaseStore ReleaseSummary Staging TrainingRecord open_export open_release publish_export publish_release
+        FORMAT_VERSION EncoderSpec Export ExportManifest FileEntry IndexSpec ItemEncoderSpec Probe RankerSpec
+        Release ReleaseManifest ReleaseStore ReleaseSummary Staging TrainingRecord open_export open_release
+        publish_export publish_release
     """,
     "unbraid_core.types": """
         Basis BoolArray DoubleArray FloatArray History HistoryBatch IntArray InterestBatch Interests Precision Profile

@@ -20,7 +20,10 @@ from unbraid_core.release.files import entry, sync
 from unbraid_core.release.replacement import replace_text
 from unbraid_core.types import DoubleArray, FloatArray, Profile, Scoring
 from unbraid_training.config import TrainConfig
+from unbraid_training.content.item_encoder import ItemEncoder
+from unbraid_training.content.text_reader import TextReader
 from unbraid_training.encoder import ARCHITECTURE, MultiInterestEncoder
+from unbraid_training.item_vectors import ContentVectors
 from unbraid_training.model import Model
 from unbraid_training.ranker.files import RANKER_FILES, RankerRecord, load_ranker, save_ranker
 from unbraid_training.ranker.trained import TrainedRanker
@@ -32,6 +35,10 @@ MODEL_FILE = "model.safetensors"
 STATISTICS_FILE = "statistics.safetensors"
 CATALOGUE_FILE = "items.arrow"
 FILES = (MODEL_FILE, STATISTICS_FILE, CATALOGUE_FILE)
+TEXT_FOLDER = "item_text"
+
+# How the names of the item side begin in the state of the model.
+ITEMS = "items."
 SPACE_ID_LENGTH = 16
 
 
@@ -47,6 +54,7 @@ class CheckpointConfig(BaseModel):
     calibration: Calibration | None = None
     training: TrainingRecord
     ranker: RankerRecord | None = None
+    text_columns: list[str] | None = None
     files: dict[str, FileEntry]
 
 
@@ -65,6 +73,7 @@ class Checkpoint:
         catalogue: the items, row for row.
         calibration: scores of the formula to probabilities.
         ranker: the learned profile, None where there was too little to learn it from.
+        reader: of the items' text, where their vectors know it.
         space_id: digest of the weights.
     """
 
@@ -78,6 +87,7 @@ class Checkpoint:
     catalogue: Catalogue
     calibration: Calibration | None = None
     ranker: TrainedRanker | None = None
+    reader: TextReader | None = None
     space_id: str = ""
 
     @property
@@ -108,6 +118,13 @@ class Checkpoint:
         vectors_ID: FloatArray = self.model.item_vectors().detach().numpy()
         return vectors_ID
 
+    def item_encoder(self) -> ItemEncoder | None:
+        """Items' text to their vectors, where there is a reader."""
+        if self.reader is None:
+            return None
+        assert isinstance(self.model.items, ContentVectors), "vectors know the text that a reader reads"
+        return ItemEncoder(self.reader, self.model.items.projection)
+
     @property
     def half_life_s_K(self) -> DoubleArray:
         """Learned half-lives in seconds."""
@@ -122,7 +139,7 @@ def save_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
     save_arrays(statistics, folder / STATISTICS_FILE)
     checkpoint.catalogue.write(folder / CATALOGUE_FILE)
     ranker = None if checkpoint.ranker is None else save_ranker(checkpoint.ranker, folder)
-    names = FILES if ranker is None else (*FILES, *RANKER_FILES)
+    names = [*FILES, *(RANKER_FILES if ranker else ()), *_write_reader(checkpoint.reader, folder)]
     for name in names:
         sync(folder / name)
     config = CheckpointConfig(
@@ -133,6 +150,7 @@ def save_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
         calibration=checkpoint.calibration,
         training=checkpoint.training,
         ranker=ranker,
+        text_columns=None if checkpoint.reader is None else list(checkpoint.reader.columns),
         files={name: entry(folder / name) for name in names},
     )
     replace_text(folder / CONFIG_FILE, config.model_dump_json(indent=2) + "\n")
@@ -154,16 +172,18 @@ def load_checkpoint(folder: Path) -> Checkpoint:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise IntegrityError(f"{path}: {where}: {first['msg']}; remove {folder} and train again") from None
-    for name in FILES if config.ranker is None else (*FILES, *RANKER_FILES):
+    for name in dict.fromkeys([*FILES, *config.files]):
         if not (folder / name).is_file() or entry(folder / name) != config.files.get(name):
             raise IntegrityError(
                 f"{folder / name}: missing or not as {CONFIG_FILE} lists it; remove {folder} and train again"
             )
     catalogue = Catalogue.open(folder / CATALOGUE_FILE)
-    model = Model(config.settings, len(catalogue), len(config.actions))
     try:
-        model.load_state_dict(load_file(folder / MODEL_FILE))
-    except RuntimeError:
+        state = load_file(folder / MODEL_FILE)
+        items = None if config.text_columns is None else ContentVectors.shaped_as(state, ITEMS, config.settings.content)
+        model = Model(config.settings, len(catalogue), len(config.actions), items)
+        model.load_state_dict(state)
+    except (KeyError, RuntimeError):
         raise IntegrityError(
             f"{folder / MODEL_FILE}: was made by another version of unbraid; remove {folder} and train again"
         ) from None
@@ -179,5 +199,13 @@ def load_checkpoint(folder: Path) -> Checkpoint:
         queries_QD=statistics["queries_QD"],
         catalogue=catalogue,
         ranker=None if config.ranker is None else load_ranker(config.ranker, folder),
+        reader=None if config.text_columns is None else TextReader.open(folder / TEXT_FOLDER, config.text_columns),
         space_id=config.files[MODEL_FILE].sha256[:SPACE_ID_LENGTH],
     )
+
+
+def _write_reader(reader: TextReader | None, folder: Path) -> list[str]:
+    if reader is None:
+        return []
+    (folder / TEXT_FOLDER).mkdir(exist_ok=True)
+    return [f"{TEXT_FOLDER}/{name}" for name in reader.encoder.write(folder / TEXT_FOLDER)]

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from unbraid_training.content.config import ContentConfig
 from unbraid_training.ranker.config import RankerConfig
 
 __all__ = ["DAY_S", "DecayConfig", "LossConfig", "PopularityTerm", "TrainConfig"]
@@ -84,6 +85,7 @@ class TrainConfig(BaseModel):
         dimension: D of the item vectors and interests.
         max_history: L, newest events that the encoder sees.
         temperature: divisor of inner products, in training and in the score.
+        content: what item vectors know of the items' text.
         dropout: share of event features dropped.
         popularity: log popularities of the day inside the softmax, with fixed weights, so that the vectors learn
             what popularity does not explain.
@@ -106,6 +108,7 @@ class TrainConfig(BaseModel):
     dimension: Count = 64
     max_history: Count = 50
     temperature: Positive = 0.1
+    content: ContentConfig = ContentConfig()
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.2
     popularity: Annotated[tuple[PopularityTerm, ...], Field(min_length=1)] = POPULARITY
     loss: LossConfig = LossConfig()

@@ -9,28 +9,32 @@ from unbraid_training.config import TrainConfig
 from unbraid_training.decay import Decay
 from unbraid_training.encoder import MultiInterestEncoder
 from unbraid_training.examples import TrainBatch
+from unbraid_training.item_vectors import FreeVectors, ItemVectors
 
 __all__ = ["Model"]
 
 
 class Model(nn.Module):
-    """The encoder with one free vector per item and the decay of its interests.
+    """The encoder with the vectors of the items and the decay of its interests.
 
     Args:
         config: sizes and starting points.
         item_count: I.
         action_count: size of the action vocabulary.
+        items: what is trained of the items; by default a free vector for each.
     """
 
-    def __init__(self, config: TrainConfig, item_count: int, action_count: int) -> None:
+    def __init__(
+        self, config: TrainConfig, item_count: int, action_count: int, items: ItemVectors | None = None
+    ) -> None:
         super().__init__()
         self.encoder = MultiInterestEncoder(config.dimension, config.interest_count, action_count, config.dropout)
-        self.items = nn.Embedding(item_count, config.dimension)
+        self.items: ItemVectors = items or FreeVectors(item_count, config.dimension)
         self.decay = Decay(config.decay, config.interest_count)
 
     def item_vectors(self) -> Tensor:
         """The unit vectors of all items [I, D]."""
-        return nn.functional.normalize(self.items.weight, dim=-1)
+        return self.items.forward()
 
     def encode(self, item_vectors_ID: Tensor, batch: TrainBatch) -> tuple[Tensor, Tensor]:
         """Interests [B, K, D] and assignment [B, K, L] of the histories of a batch."""

@@ -17,6 +17,7 @@ from unbraid_core.release import TrainingRecord
 from unbraid_core.types import FloatArray, Query
 from unbraid_training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from unbraid_training.config import DAY_S, TrainConfig
+from unbraid_training.content.item_content import ItemContent, read_content
 from unbraid_training.data.dataset import Dataset
 from unbraid_training.data.splits import Split
 from unbraid_training.item_statistics import log_popularity
@@ -52,29 +53,38 @@ def train(dataset: Dataset, split: Split, config: TrainConfig, folder: Path, obs
         observer: is told how it goes.
 
     Raises:
-        InvalidInput: too few events to train on, or no user to validate with.
+        InvalidInput: too few events to train on, no user to validate with, or no usable text of the items.
+        NotFound, IntegrityError: the sentence encoder cannot be read.
         Conflict: the folder holds another run.
     """
     data = split.apply(dataset).train
     identity = RunIdentity(settings=config, split=str(split), data_sha256=data.sha256())
     with RunFolder(folder, identity) as run:
         if not run.finished:
-            selection = _select(data, split, config, run, observer)
-            trainer = _refit(data, config, selection, run, observer)
-            checkpoint = _checkpoint(trainer, data, config, selection, identity)
-            ranker = _learn_to_rank(data, split, config, selection, run, observer)
+            content = read_content(data.catalogue, config)
+            selection = _select(data, content, split, config, run, observer)
+            trainer = _refit(data, content, config, selection, run, observer)
+            checkpoint = _checkpoint(trainer, data, content, config, selection, identity)
+            ranker = _learn_to_rank(data, content, split, config, selection, run, observer)
             save_checkpoint(replace(checkpoint, ranker=ranker), folder)
         run.clean()
     return load_checkpoint(folder)
 
 
-def _select(data: Dataset, split: Split, config: TrainConfig, run: RunFolder, observer: TrainingObserver) -> Selection:
+def _select(
+    data: Dataset,
+    content: ItemContent | None,
+    split: Split,
+    config: TrainConfig,
+    run: RunFolder,
+    observer: TrainingObserver,
+) -> Selection:
     """Train on the inner split until validation stops improving; fit the score on the best model."""
     if run.selection is not None:
         return run.selection
     inner = split.inner(data).apply(data)
     validation = Validation(inner, config)
-    trainer = _trainer(inner.train, config)
+    trainer = _trainer(inner.train, content, config)
     snapshot = run.load("select")
     reports = _resume(trainer, snapshot)
     batch_count = trainer.examples.batch_count
@@ -103,10 +113,15 @@ def _select(data: Dataset, split: Split, config: TrainConfig, run: RunFolder, ob
 
 
 def _refit(
-    data: Dataset, config: TrainConfig, selection: Selection, run: RunFolder, observer: TrainingObserver
+    data: Dataset,
+    content: ItemContent | None,
+    config: TrainConfig,
+    selection: Selection,
+    run: RunFolder,
+    observer: TrainingObserver,
 ) -> Trainer:
     """Train on all training events for as many epochs as were best."""
-    trainer = _trainer(data, config)
+    trainer = _trainer(data, content, config)
     reports = _resume(trainer, run.load("refit"))
     batch_count = trainer.examples.batch_count
     observer.begin("training on all", selection.epochs * batch_count, len(reports) * batch_count)
@@ -121,7 +136,13 @@ def _refit(
 
 
 def _learn_to_rank(
-    data: Dataset, split: Split, config: TrainConfig, selection: Selection, run: RunFolder, observer: TrainingObserver
+    data: Dataset,
+    content: ItemContent | None,
+    split: Split,
+    config: TrainConfig,
+    selection: Selection,
+    run: RunFolder,
+    observer: TrainingObserver,
 ) -> TrainedRanker | None:
     """Fit the ranker; None where the events do not reach back to two origins."""
     origins = find_origins(split, data, config.ranker, config.seed)
@@ -131,7 +152,7 @@ def _learn_to_rank(
     for number, origin in enumerate(origins, start=1):
         parts = run.load_examples(number)
         if parts is None:
-            model = _origin_model(origin, number, config, selection, run, observer)
+            model = _origin_model(origin, content, number, config, selection, run, observer)
             observer.begin(f"ranker, origin {number}: asking for candidates", origin.user_count, 0)
             pipeline = model_pipeline(model, origin.holdout.train, first_scoring(config), config.max_history)
             parts = origin.examples(pipeline, config.ranker, config.seed, observer.advance)
@@ -144,10 +165,16 @@ def _learn_to_rank(
 
 
 def _origin_model(
-    origin: Origin, number: int, config: TrainConfig, selection: Selection, run: RunFolder, observer: TrainingObserver
+    origin: Origin,
+    content: ItemContent | None,
+    number: int,
+    config: TrainConfig,
+    selection: Selection,
+    run: RunFolder,
+    observer: TrainingObserver,
 ) -> Model:
     """A model of that moment; the newest origin is where the epochs were chosen, so its model is there already."""
-    trainer = _trainer(origin.holdout.train, config)
+    trainer = _trainer(origin.holdout.train, content, config)
     if number == 1:
         _resume(trainer, run.load("best"))
         return trainer.model
@@ -157,14 +184,14 @@ def _origin_model(
     return trainer.model
 
 
-def _trainer(data: Dataset, config: TrainConfig) -> Trainer:
+def _trainer(data: Dataset, content: ItemContent | None, config: TrainConfig) -> Trainer:
     item_count = len(np.unique(data.row_E))
     if item_count < config.interest_count:
         raise InvalidInput(
             "interest_count",
             f"is {config.interest_count}, but there are events on {item_count} items only; ask for fewer",
         )
-    trainer = Trainer(data, config, log_popularity(data, ALL_TIME_S))
+    trainer = Trainer(data, config, log_popularity(data, ALL_TIME_S), content)
     if trainer.examples.cut_count == 0:
         raise InvalidInput("data", "no user has events at two different times, so there is nothing to predict")
     return trainer
@@ -197,7 +224,12 @@ def _report(phase: str, epoch: int, loss: EpochLoss, trainer: Trainer, validatio
 
 
 def _checkpoint(
-    trainer: Trainer, data: Dataset, config: TrainConfig, selection: Selection, identity: RunIdentity
+    trainer: Trainer,
+    data: Dataset,
+    content: ItemContent | None,
+    config: TrainConfig,
+    selection: Selection,
+    identity: RunIdentity,
 ) -> Checkpoint:
     record = TrainingRecord(
         split=identity.split,
@@ -218,6 +250,7 @@ def _checkpoint(
         log_popularity_I=log_popularity(data, selection.scoring.popularity_half_life_s),
         queries_QD=_queries(trainer, data, config, selection),
         catalogue=data.catalogue,
+        reader=None if content is None else content.reader,
     )
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from unbraid_core.types import FloatArray
 from unbraid_training.config import TrainConfig
+from unbraid_training.content.item_content import ItemContent
 from unbraid_training.data.dataset import Dataset
 from unbraid_training.decay_start import fit_decay
 from unbraid_training.examples import Examples, TrainBatch
@@ -45,12 +46,20 @@ class Trainer:
         dataset: training events.
         config: settings.
         log_popularity_I: log share of every item among the training events.
+        content: what the text of the items says; without it their vectors are free.
     """
 
-    def __init__(self, dataset: Dataset, config: TrainConfig, log_popularity_I: FloatArray) -> None:
+    def __init__(
+        self,
+        dataset: Dataset,
+        config: TrainConfig,
+        log_popularity_I: FloatArray,
+        content: ItemContent | None = None,
+    ) -> None:
         torch.manual_seed(config.seed)
         self.config = config
-        self.model = Model(config, len(dataset.catalogue), len(dataset.actions))
+        items = None if content is None else content.vectors_of(dataset.catalogue, config)
+        self.model = Model(config, len(dataset.catalogue), len(dataset.actions), items)
         warm_start(self.model, dataset, config.seed)
         self.examples = Examples(dataset, config)
         fit_decay(self.model, self.examples, config.seed)
@@ -59,7 +68,7 @@ class Trainer:
         self._optimizer = torch.optim.Adam(
             [
                 {"params": list(self.model.encoder.parameters()), "lr": config.learning_rate},
-                {"params": [self.model.items.weight], "lr": config.item_learning_rate},
+                {"params": list(self.model.items.parameters()), "lr": config.item_learning_rate},
                 {"params": self.model.decay.trainable(), "lr": config.decay.learning_rate},
             ]
         )
@@ -94,7 +103,7 @@ class Trainer:
 
     def _step(self, batch: TrainBatch, epoch: int) -> EpochLoss:
         model, mask_BL, targets = self.model, batch.mask_BL, batch.targets
-        item_vectors_ID = model.item_vectors()
+        item_vectors_ID = model.items.sample()
         interests_BKD, assignment_BKL = model.encode(item_vectors_ID, batch)
         choice_BTK = model.decay.log_choice(assignment_BKL, mask_BL, targets.age_s_BTL)
         encoded = Encoded(interests_BKD, assignment_BKL, mask_BL, choice_BTK)
@@ -106,5 +115,6 @@ class Trainer:
         (loss + decay_loss + self._objective.penalty(encoded)).backward()
         self._optimizer.step()
         model.decay.keep_bounds()
+        model.items.keep_bounds()
         information = routing_information(assignment_BKL.detach(), mask_BL)
         return EpochLoss(loss.item(), information.item(), *Separation.of(interests_BKD, assignment_BKL, mask_BL))

@@ -26,12 +26,12 @@ CONFIDENCE = 10.0
 
 def warm_start(model: Model, dataset: Dataset, seed: int) -> None:
     """Give a new model item vectors and interest directions out of the training events."""
-    item_vectors_ID = factorise(dataset, model.items.embedding_dim, seed)
+    item_vectors_ID = factorise(dataset, model.encoder.direction_KD.shape[1], seed)
     interest_count = len(model.encoder.direction_KD)
     seen_I = np.bincount(dataset.row_E, minlength=len(item_vectors_ID)) > 0
     directions_KD = cluster_directions(item_vectors_ID[seen_I], interest_count, seed)
+    model.items.start(item_vectors_ID)
     with torch.no_grad():
-        model.items.weight.copy_(torch.from_numpy(item_vectors_ID))
         model.encoder.direction_KD.copy_(torch.from_numpy(directions_KD))
 
 

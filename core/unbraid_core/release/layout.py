@@ -8,8 +8,11 @@ __all__ = [
     "EXPORT_MANIFEST",
     "FACTORS",
     "INDEX",
+    "ITEM_ENCODER",
+    "ITEM_ENCODER_FILES",
     "ITEM_FEATURES",
     "ITEM_STATISTICS",
+    "ITEM_TOKENISER",
     "ITEM_VECTORS",
     "NEIGHBOUR_ROWS",
     "NEIGHBOUR_WEIGHTS",
@@ -31,6 +34,11 @@ ITEM_FEATURES = "item_features.npy"
 CATALOGUE = "items.arrow"
 INDEX = "index.faiss"
 REPORTS = "reports"
+
+# Where items were trained with their text: tokens of the text to item vectors, and what cuts a text into tokens.
+ITEM_ENCODER = "item_encoder.onnx"
+ITEM_TOKENISER = "item_tokeniser.json"
+ITEM_ENCODER_FILES = (ITEM_ENCODER, ITEM_TOKENISER)
 
 # Interest vectors of held-out histories, float32 [Q, D], without any id: an index is measured on them. They are still
 # taken from what users did, so an export may carry them, and a release never does: it holds no user data.

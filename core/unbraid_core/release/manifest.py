@@ -15,7 +15,14 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from unbraid_core.calibration import Calibration
 from unbraid_core.errors import IncompatibleError, IntegrityError
-from unbraid_core.release.layout import EXPORT_FILES, EXPORT_MANIFEST, RANKER_FILES, RELEASE_FILES, RELEASE_MANIFEST
+from unbraid_core.release.layout import (
+    EXPORT_FILES,
+    EXPORT_MANIFEST,
+    ITEM_ENCODER_FILES,
+    RANKER_FILES,
+    RELEASE_FILES,
+    RELEASE_MANIFEST,
+)
 from unbraid_core.types import Precision, Profile, Scoring
 
 __all__ = [
@@ -24,6 +31,7 @@ __all__ = [
     "ExportManifest",
     "FileEntry",
     "IndexSpec",
+    "ItemEncoderSpec",
     "RankerSpec",
     "ReleaseManifest",
     "TrainingRecord",
@@ -83,6 +91,14 @@ class EncoderSpec(_Strict):
     dimension: Annotated[int, Field(ge=1)]
     max_history: Annotated[int, Field(ge=1)]
     actions: Annotated[list[str], Field(min_length=1, description="index 0 stands for an unknown action")]
+
+
+class ItemEncoderSpec(_Strict):
+    """How item_encoder.onnx is fed: the text of the columns, joined in their order, cut into tokens."""
+
+    tokeniser: Literal["terms", "subwords"]
+    max_tokens: Annotated[int, Field(ge=1)]
+    columns: Annotated[list[str], Field(min_length=1, description="columns of the catalogue")]
 
 
 class TrainingRecord(_Strict):
@@ -145,7 +161,7 @@ class ExportManifest(_Strict):
     half_life_s: list[PositiveSeconds]
     scoring: PossibleScoring
     training: TrainingRecord
-    # Left out of the text where there is none, so a manifest without a ranker is as it was before there were any.
+    # Left out of the text where there is none, so a manifest without one is as it was before there were any.
     ranker: Annotated[RankerSpec | None, Field(exclude_if=lambda ranker: ranker is None)] = None
     # Scores to probabilities, by ranking profile.
     calibration: Annotated[
@@ -153,6 +169,7 @@ class ExportManifest(_Strict):
     ] = {}
     encoder_precision: StoredPrecision = Precision.FP32
     vector_precision: StoredPrecision = Precision.FP32
+    item_encoder: Annotated[ItemEncoderSpec | None, Field(exclude_if=lambda spec: spec is None)] = None
     files: dict[FilePath, FileEntry]
 
     @model_validator(mode="after")
@@ -165,7 +182,9 @@ class ExportManifest(_Strict):
 
     @model_validator(mode="after")
     def _nothing_missing(self) -> ExportManifest:
-        required = (*self.required_files, *(RANKER_FILES if self.ranker else ()))
+        required = [*self.required_files]
+        required += RANKER_FILES if self.ranker else ()
+        required += ITEM_ENCODER_FILES if self.item_encoder else ()
         missing = [name for name in required if name not in self.files]
         if missing:
             raise ValueError(f"files does not list {', '.join(missing)}")

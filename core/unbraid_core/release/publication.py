@@ -18,6 +18,7 @@ from unbraid_core.release.manifest import (
     ExportManifest,
     FileEntry,
     IndexSpec,
+    ItemEncoderSpec,
     RankerSpec,
     ReleaseManifest,
     TrainingRecord,
@@ -43,6 +44,7 @@ def publish_export(
     calibrations: Mapping[Profile, Calibration] = MappingProxyType({}),
     encoder_precision: Precision = Precision.FP32,
     vector_precision: Precision = Precision.FP32,
+    item_encoder: ItemEncoderSpec | None = None,
 ) -> ExportManifest:
     """Publish what lies in the staging folder as the export ``name`` under the root of the staging.
 
@@ -62,6 +64,7 @@ def publish_export(
         calibrations: scores to probabilities, for each profile that has them.
         encoder_precision: of the weights in the encoder's file.
         vector_precision: of the item vectors in their file.
+        item_encoder: how the item encoder is fed, if there is one.
 
     Raises:
         Conflict: the name is taken.
@@ -79,6 +82,7 @@ def publish_export(
         calibration={str(profile): calibration for profile, calibration in calibrations.items()},
         encoder_precision=encoder_precision,
         vector_precision=vector_precision,
+        item_encoder=item_encoder,
         files=entries(staging.folder),
     )
     return staging.publish(name, manifest)

@@ -32,7 +32,7 @@ def test_a_setting_changes_what_is_learned_and_repeats(tiny_dataset: Dataset, na
     first, reports = trained(tiny_dataset, SETTINGS[name])
     again, reports_again = trained(tiny_dataset, SETTINGS[name])
     assert reports == reports_again
-    items = [trainer.model.items.weight for trainer in (shipped, first, again)]
+    items = [trainer.model.item_vectors() for trainer in (shipped, first, again)]
     assert torch.isfinite(items[1]).all()
     assert torch.equal(items[1], items[2])
     assert not torch.equal(items[1], items[0])

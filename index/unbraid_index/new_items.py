@@ -1,0 +1,104 @@
+"""Items that training never saw, added to what it left behind: their vectors come from their text alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from unbraid_core.catalogue import Catalogue
+from unbraid_core.factors import Factors
+from unbraid_core.item_statistics import ItemStatistics
+from unbraid_core.item_vectors import compact
+from unbraid_core.neighbours import Neighbours
+from unbraid_core.ranker_inputs import RankerInputs
+from unbraid_core.release import Export, Release
+from unbraid_core.release.layout import CATALOGUE, ITEM_FEATURES, ITEM_VECTORS
+from unbraid_core.release.ranker import write_ranker_inputs
+from unbraid_core.types import FloatArray, IntArray, Precision
+from unbraid_index.content.item_encoder import open_item_encoder
+from unbraid_index.exact import ExactSearcher
+
+__all__ = ["Addition", "add_items"]
+
+NEIGHBOUR_COUNT = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Addition:
+    """How many items were added, how many were there before, and how many of the added ones say nothing.
+
+    An item says nothing if no word of it is known; all such items share one vector.
+    """
+
+    added_count: int
+    known_count: int
+    wordless_count: int
+
+
+def add_items(source: Export | Release, items: Catalogue, folder: Path) -> tuple[FloatArray, Addition]:
+    """Write the vectors, the catalogue and the other arrays of a source with further items behind its own.
+
+    Items that the source has already are left as they are there. Nobody has touched the others yet, so they are
+    expected to become what the NEIGHBOUR_COUNT items nearest to them are on average: as popular, as often repeated. If
+    they began as the least popular of all instead, nobody would be shown any of them: docs/items.md has the figures.
+
+    Args:
+        source: with an item encoder.
+        items: perhaps new ones.
+        folder: the files are written there.
+
+    Returns:
+        The vectors of all items.
+
+    Raises:
+        IncompatibleError: the source has no item encoder, or one that cannot be used.
+        IntegrityError: its tokeniser cannot be read.
+        InvalidInput: a column of the items has another type than in the catalogue.
+    """
+    unknown_N = source.catalogue.rows(items.item_ids) < 0
+    fresh = items.take(np.flatnonzero(unknown_N))
+    encoded = open_item_encoder(source).encode(fresh)
+    own_ID = source.item_vectors_ID[:]
+    item_vectors_ID = np.concatenate([own_ID, encoded.vectors_ND])
+    near_NM = _nearest(own_ID, encoded.vectors_ND)
+    precision = source.manifest.vector_precision
+    np.save(
+        folder / ITEM_VECTORS, item_vectors_ID if precision is Precision.FP32 else compact(item_vectors_ID, precision)
+    )
+    np.save(folder / ITEM_FEATURES, _like_neighbours(source.log_popularity_I[:, None], near_NM))
+    source.catalogue.followed_by(fresh).write(folder / CATALOGUE)
+    if source.ranker_inputs is not None:
+        write_ranker_inputs(_extended(source.ranker_inputs, near_NM), folder)
+    known_count = len(items) - len(fresh)
+    return item_vectors_ID, Addition(len(fresh), known_count, int(encoded.wordless_N.sum()))
+
+
+def _nearest(item_vectors_ID: FloatArray, vectors_ND: FloatArray) -> IntArray:
+    """Rows of the nearest items of each vector: [N, M]."""
+    count = min(NEIGHBOUR_COUNT, len(item_vectors_ID))
+    if len(vectors_ND) == 0:
+        return np.empty((0, count), np.int64)
+    return ExactSearcher(item_vectors_ID).search(vectors_ND, count).row_QC
+
+
+def _like_neighbours(value_IS: FloatArray, near_NM: IntArray) -> FloatArray:
+    """The values of all items, and behind them for each new one the mean of its neighbours."""
+    return np.concatenate([value_IS, value_IS[near_NM].mean(axis=1)])
+
+
+def _extended(inputs: RankerInputs, near_NM: IntArray) -> RankerInputs:
+    """What profile ``learned`` reads: nothing goes together with a new item yet, all else is like its neighbours."""
+    neighbours, factors, statistics = inputs.neighbours, inputs.factors, inputs.statistics
+    shape_NM = len(near_NM), neighbours.row_IM.shape[1]
+    return RankerInputs(
+        neighbours=Neighbours(
+            np.concatenate([neighbours.row_IM, np.zeros(shape_NM, np.int32)]),
+            np.concatenate([neighbours.weight_IM, np.zeros(shape_NM, np.float32)]),
+            neighbours.half_life_s,
+        ),
+        factors=Factors(_like_neighbours(factors.vector_IF, near_NM), factors.confidence, factors.regularisation),
+        statistics=ItemStatistics(_like_neighbours(statistics.value_IS, near_NM), statistics.reference_time_s),
+        depth=inputs.depth,
+    )

@@ -1,0 +1,1 @@
+"""What the items say about themselves, as numbers that training can start from."""
