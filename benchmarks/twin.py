@@ -3,11 +3,11 @@
     python benchmarks/twin.py DATA --split before-2011-11-01-until-2011-12-10 [--interests 4] [--seeds 3]
         [--diversity 0] [--out FOLDER]
 
-Prints Recall@50, NDCG@50, coverage@50 and the intra-list diversity of both and their difference on the held-out users.
-A user's values are means over the seeds; the intervals are those of other users (paired bootstrap; for coverage the
-jackknife). Lists are compared in spaces that neither model has made: co-occurrence in the training events, categories
-and words of titles, where there are any. FOLDER keeps the runs, so that a second call goes on with them, and gets the
-figures as JSON and Markdown.
+Prints Recall@50, NDCG@50, coverage@50 and the intra-list diversity of both and their difference on the held-out users,
+ranked by the score formula. A user's values are means over the seeds; the intervals are those of other users (paired
+bootstrap; for coverage the jackknife). Lists are compared in spaces that neither model has made: co-occurrence in the
+training events, categories and words of titles, where there are any. FOLDER keeps the runs, so that a second call goes
+on with them, and gets the figures as JSON and Markdown.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from unbraid_training.evaluation.contrast import Contrast, contrast, contrast_ro
 from unbraid_training.evaluation.item_space import item_spaces
 from unbraid_training.evaluation.markdown import markdown_table
 from unbraid_training.evaluation.system import rank_with_pipeline
+from unbraid_training.ranker.config import RankerConfig
 from unbraid_training.train import train
 from unbraid_training.validation import model_pipeline
 
@@ -56,7 +57,7 @@ class Comparison:
         """What the models of all seeds recommend, for each task."""
         found: dict[Task, list[IntArray]] = {task: [] for task in Task}
         for seed in self.seeds:
-            config = TrainConfig(interest_count=interest_count, seed=seed)
+            config = TrainConfig(interest_count=interest_count, seed=seed, ranker=RankerConfig(origin_count=0))
             with TrainingDisplay() as display:
                 checkpoint = train(
                     self.dataset, self.split, config, self.folder / f"k{interest_count}-seed{seed}", display

@@ -1,10 +1,9 @@
 from __future__ import annotations
 
 import json
-import shutil
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import ir_measures
 import numpy as np
@@ -15,17 +14,7 @@ from typer.testing import CliRunner, Result
 
 from unbraid_cli.evaluate import evaluate
 from unbraid_core.errors import InvalidInput, NotFound
-from unbraid_core.release import (
-    IndexSpec,
-    ReleaseStore,
-    Staging,
-    TrainingRecord,
-    open_export,
-    open_release,
-    publish_export,
-    publish_release,
-)
-from unbraid_core.release.layout import EXPORT_FILES, INDEX
+from unbraid_core.release import ReleaseStore
 from unbraid_core.types import Query
 from unbraid_server.device import Device
 from unbraid_server.model import load_model
@@ -33,8 +22,9 @@ from unbraid_training.data.dataset import Dataset
 from unbraid_training.data.folder import read_dataset, write_dataset
 from unbraid_training.data.splits import parse_split
 
-FIXTURE = Path(__file__).parents[2] / "fixtures" / "release-v1"
-CREATED_TIME = datetime(2026, 1, 2, tzinfo=UTC)
+if TYPE_CHECKING:
+    from tests.unit.cli.conftest import Shop
+
 SPLIT = "last-4"
 
 
@@ -53,61 +43,9 @@ class Evaluable:
         return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
-def shoppers() -> Dataset:
-    """Fifty people who buy things for the kitchen, or for the bicycle, and one in five times the other."""
-    rng = np.random.default_rng(3)
-    user_E = np.repeat(np.arange(50), 16)
-    kind_E = (user_E + (rng.random(len(user_E)) < 0.2)) % 2
-    row_E = 12 * kind_E + rng.integers(12, size=len(user_E))
-    time_s_E = (1_700_000_000 + rng.integers(100 * 86_400, size=len(user_E))).astype(np.float64)
-    catalogue = open_release(FIXTURE).catalogue
-    users = [f"shopper {user}" for user in range(50)]
-    action_E = rng.integers(1, 3, len(user_E))
-    return Dataset.of(catalogue, users, ["", "view", "purchase"], user_E, row_E, time_s_E, action_E)
-
-
-def publish(root: Path, training: TrainingRecord) -> str:
-    """The content of the fixture release, with another training record."""
-    source = open_release(FIXTURE)
-    with Staging(root) as staging:
-        for name in EXPORT_FILES:
-            shutil.copyfile(source.path(name), staging.folder / name)
-        publish_export(
-            staging,
-            "export",
-            space_id=source.manifest.space_id,
-            created_time=CREATED_TIME,
-            encoder=source.manifest.encoder,
-            half_life_s=source.manifest.half_life_s,
-            scoring=source.manifest.scoring,
-            training=training,
-        )
-    with Staging(root / "releases") as staging:
-        shutil.copyfile(source.path(INDEX), staging.folder / INDEX)
-        index = IndexSpec(family="flat", search_params={}, recall_at=10, recall=1.0, query_source="item vectors")
-        manifest = publish_release(
-            staging, open_export(root / "export"), index=index, parent=None, created_time=CREATED_TIME
-        )
-    return manifest.release_id
-
-
-@pytest.fixture(scope="module")
-def evaluable(tmp_path_factory: pytest.TempPathFactory) -> Evaluable:
-    root = tmp_path_factory.mktemp("evaluate")
-    write_dataset(shoppers(), root / "data")
-    train = parse_split(SPLIT).apply(read_dataset(root / "data")[0]).train
-    training = TrainingRecord(
-        split=SPLIT,
-        seed=1,
-        event_count=len(train),
-        user_count=50,
-        last_event_time=datetime.fromtimestamp(float(train.time_s_E.max()), UTC),
-        data_sha256=train.sha256(),
-        validation={},
-    )
-    release_id = publish(root, training)
-    ReleaseStore(root / "releases").activate(release_id, CREATED_TIME)
-    return Evaluable(root / "data", root / "releases", release_id)
+@pytest.fixture
+def evaluable(shop: Shop) -> Evaluable:
+    return Evaluable(shop.data, shop.releases, shop.release_id)
 
 
 def test_the_active_release_is_judged_by_the_split_of_its_training(evaluable: Evaluable, tmp_path: Path) -> None:
@@ -183,8 +121,8 @@ def test_mistakes_are_named(evaluable: Evaluable, tmp_path: Path) -> None:
         assert message in str(failure)
 
 
-def test_other_data_are_refused(evaluable: Evaluable, tmp_path: Path) -> None:
-    write_dataset(shoppers().select(np.arange(800) % 100 > 0), tmp_path)
+def test_other_data_are_refused(evaluable: Evaluable, shoppers: Dataset, tmp_path: Path) -> None:
+    write_dataset(shoppers.select(np.arange(800) % 100 > 0), tmp_path)
     failure = Evaluable(tmp_path, evaluable.releases, evaluable.release_id).run().exception
     assert isinstance(failure, InvalidInput)
     assert "data: its training part has sha256" in str(failure)

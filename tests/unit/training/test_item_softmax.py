@@ -26,12 +26,12 @@ class World:
         generator = torch.Generator().manual_seed(seed)
         self.interests_BKD = _unit(torch.randn(B, K, D, generator=generator))
         self.item_vectors_ID = _unit(torch.randn(ITEMS, D, generator=generator))
-        self.bias_I = torch.randn(ITEMS, generator=generator)
+        self.bias_BI = torch.randn(B, ITEMS, generator=generator)
         self.row_BT = torch.randint(ITEMS, (B, T), generator=generator)
         self.frequency_I = torch.softmax(torch.randn(ITEMS, generator=generator), dim=0)
 
     def log_p(self, negatives: Negatives, hardness: float = 0.0) -> Tensor:
-        softmax = ItemSoftmax(self.item_vectors_ID, self.bias_I, SCALE, negatives, hardness)
+        softmax = ItemSoftmax(self.item_vectors_ID, self.bias_BI, SCALE, negatives, hardness)
         return softmax.log_p(self.interests_BKD, self.row_BT)
 
     def affinity(self) -> DoubleArray:
@@ -41,15 +41,15 @@ class World:
 
     def written_out(self, hardness: float) -> DoubleArray:
         """Log p [B, K, T], one negative after the other."""
-        affinity_BKI, bias_I = self.affinity(), self.bias_I.double().numpy()
+        affinity_BKI, bias_BI = self.affinity(), self.bias_BI.double().numpy()
         log_p_BKT = np.empty((B, K, T))
         for b, k, t in np.ndindex(B, K, T):
             target = int(self.row_BT[b, t])
             others = [item for item in range(ITEMS) if item != target]
             weight_N = np.exp(hardness * affinity_BKI[b, k, others])
             weight_N /= weight_N.mean()
-            negative = (weight_N * np.exp(affinity_BKI[b, k, others] + bias_I[others])).sum()
-            positive = np.exp(affinity_BKI[b, k, target] + bias_I[target])
+            negative = (weight_N * np.exp(affinity_BKI[b, k, others] + bias_BI[b, others])).sum()
+            positive = np.exp(affinity_BKI[b, k, target] + bias_BI[b, target])
             log_p_BKT[b, k, t] = np.log(positive / (positive + negative))
         return log_p_BKT
 
@@ -70,7 +70,7 @@ def test_it_is_the_sum_over_the_whole_catalogue(seed: int, hardness: float) -> N
 @given(seed=seeds)
 def test_without_hardness_it_is_a_softmax(seed: int) -> None:
     world = World(seed)
-    log_p_BKI = torch.log_softmax(torch.from_numpy(world.affinity()) + world.bias_I, dim=-1)
+    log_p_BKI = torch.log_softmax(torch.from_numpy(world.affinity()) + world.bias_BI.unsqueeze(1), dim=-1)
     index_BKT = world.row_BT.unsqueeze(1).expand(-1, K, -1)
     np.testing.assert_allclose(
         world.log_p(Negatives.whole(ITEMS)), log_p_BKI.gather(2, index_BKT), rtol=1e-3, atol=1e-4
@@ -81,7 +81,7 @@ def test_without_hardness_it_is_a_softmax(seed: int) -> None:
 @given(seed=seeds)
 def test_harder_negatives_only_lower_the_chance(seed: int) -> None:
     world = World(seed)
-    world.bias_I = torch.zeros(ITEMS)
+    world.bias_BI = torch.zeros(B, ITEMS)
     log_p = [world.log_p(Negatives.whole(ITEMS), hardness) for hardness in (0.0, 0.5, 1.0)]
     assert bool((log_p[1] <= log_p[0] + 1e-5).all())
     assert bool((log_p[2] <= log_p[1] + 1e-5).all())
@@ -152,7 +152,7 @@ def test_a_target_among_the_negatives_does_not_count_against_itself() -> None:
 def test_gradients_are_finite_where_one_item_has_all_the_weight() -> None:
     interests_BKD = torch.tensor([[[1.0, 0.0]]], requires_grad=True)
     items_ID = torch.tensor([[1.0, 0.0], [-1.0, 0.0], [-1.0, 0.1]], requires_grad=True)
-    softmax = ItemSoftmax(items_ID, torch.zeros(3), 100.0, Negatives.whole(3), hardness=0.5)
+    softmax = ItemSoftmax(items_ID, torch.zeros(1, 3), 100.0, Negatives.whole(3), hardness=0.5)
     softmax.log_p(interests_BKD, torch.tensor([[0, 1]])).sum().backward()
     assert interests_BKD.grad is not None
     assert items_ID.grad is not None

@@ -26,9 +26,13 @@ def trained(dataset: Dataset, loss: LossConfig, epochs: int = 1) -> tuple[Traine
     return trainer, [trainer.run_epoch(epoch, lambda: None) for epoch in range(epochs)]
 
 
+@pytest.fixture(scope="module")
+def shipped(tiny_dataset: Dataset) -> Trainer:
+    return trained(tiny_dataset, LossConfig())[0]
+
+
 @pytest.mark.parametrize("name", SETTINGS)
-def test_a_setting_changes_what_is_learned_and_repeats(tiny_dataset: Dataset, name: str) -> None:
-    shipped, _ = trained(tiny_dataset, LossConfig())
+def test_a_setting_changes_what_is_learned_and_repeats(tiny_dataset: Dataset, shipped: Trainer, name: str) -> None:
     first, reports = trained(tiny_dataset, SETTINGS[name])
     again, reports_again = trained(tiny_dataset, SETTINGS[name])
     assert reports == reports_again
@@ -46,8 +50,8 @@ def test_the_selection_is_soft_for_as_many_epochs_as_asked_for(tiny_dataset: Dat
 
 
 def test_a_penalty_lowers_what_it_punishes(tiny_dataset: Dataset) -> None:
-    _, plain = trained(tiny_dataset, LossConfig(routing_weight=0.0), epochs=6)
-    _, rewarded = trained(tiny_dataset, LossConfig(routing_weight=2.0), epochs=6)
+    _, plain = trained(tiny_dataset, LossConfig(routing_weight=0.0), epochs=4)
+    _, rewarded = trained(tiny_dataset, LossConfig(routing_weight=2.0), epochs=4)
     assert rewarded[-1].routing_information > plain[-1].routing_information
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy.optimize import linear_sum_assignment
 
+from unbraid_core.categories import Categories
 from unbraid_core.types import IntArray, Interests, Query
 from unbraid_training.checkpoint import Checkpoint
 from unbraid_training.config import TrainConfig
@@ -16,6 +17,7 @@ from unbraid_training.data.splits import LastEvents
 from unbraid_training.data.synthetic import Planted, SyntheticSpec, plant
 from unbraid_training.evaluation.cases import Cases, Task
 from unbraid_training.evaluation.clustering import normalised_mutual_information
+from unbraid_training.evaluation.disentanglement import Disentanglement
 from unbraid_training.evaluation.metrics import user_metrics
 from unbraid_training.evaluation.popularity import Popularity
 from unbraid_training.evaluation.system import rank_with_pipeline
@@ -68,6 +70,16 @@ def test_the_assignment_is_the_planted_interest(interests: list[Interests], plan
     assigned_N = np.concatenate([each.assignment_KL.argmax(axis=0) for each in interests])
     assert len(assigned_N) > 12_000
     assert normalised_mutual_information(assigned_N, planted_N) >= 0.9
+
+
+def test_the_report_agrees_with_the_truth_that_was_planted(
+    interests: list[Interests], planted_N: IntArray, holdout: Holdout
+) -> None:
+    """The categories of planted items are their clusters."""
+    found = Disentanglement.of(interests, Categories.of(holdout.train.catalogue), seed=1)
+    assigned_N = np.concatenate([each.assignment_KL.argmax(axis=0) for each in interests])
+    assert found.category_nmi == pytest.approx(normalised_mutual_information(assigned_N, planted_N))
+    assert 1.5 < found.effective_interests.low < found.effective_interests.high < 4.0
 
 
 def test_every_interest_fades_at_the_planted_half_life(
