@@ -34,12 +34,17 @@ def export(
 
 def export_and_compare(checkpoint: Checkpoint, folder: Path) -> None:
     """Make an export, and print how far its answers are from those of PyTorch."""
-    from unbraid_exporter.export import PARITY_REPORT, export_checkpoint
+    from unbraid_exporter.export import ITEM_PARITY_REPORT, PARITY_REPORT, export_checkpoint
+    from unbraid_exporter.item_encoder import ItemParityReport
     from unbraid_exporter.parity import ParityReport
 
     with error_console.status("exporting to ONNX"):
         export_checkpoint(checkpoint, folder, datetime.now(UTC))
     console.print(_table(ParityReport.model_validate_json((folder / PARITY_REPORT).read_bytes())))
+    if (folder / ITEM_PARITY_REPORT).is_file():
+        items = ItemParityReport.model_validate_json((folder / ITEM_PARITY_REPORT).read_bytes())
+        error, kinds = max(case.error for case in items.cases), len(items.cases)
+        console.print(f"item encoder: {error:.1e} over {kinds} kinds of texts; {items.tolerance:.0e} is allowed")
 
 
 def _table(report: ParityReport) -> Table:
