@@ -42,6 +42,8 @@ def print_recommendations(result: RecommendResult, console: Console) -> None:
     terms = _terms_shown(result.recommendations)
     console.print(_recommendation_table(result.recommendations, terms))
     console.print()
+    if result.expected_precision is not None:
+        console.print(f"of these the user is expected to take {result.expected_precision:.1%}", style="dim")
     console.print(f"{_score_legend(result, terms)}; # is the interest behind it", style="dim")
     _print_footer(console, result, f"basis {result.basis} · profile {result.profile}")
 
@@ -150,7 +152,8 @@ def _recommendation_table(recommendations: Sequence[Recommendation], terms: Sequ
     table.add_column("", justify="right")
     table.add_column("item", overflow="fold")
     table.add_column("#", justify="right")
-    for name in ("score", *terms):
+    calibrated = any(item.probability is not None for item in recommendations)
+    for name in ("score", *terms, *(["likely"] if calibrated else [])):
         table.add_column(name, justify="right", no_wrap=True)
     for rank, item in enumerate(recommendations, start=1):
         values = (item.terms.affinity, item.terms.interest, item.terms.popularity, item.terms.frequency)
@@ -160,6 +163,7 @@ def _recommendation_table(recommendations: Sequence[Recommendation], terms: Sequ
             Text("" if item.interest_index is None else str(item.interest_index), style=_colour(item.interest_index)),
             Text(f"{item.score:.2f}", style="bold"),
             *(Text(f"{value:+.2f}") for value in values[: len(terms)]),
+            *([] if item.probability is None else [Text(f"{item.probability:.1%}")]),
         )
     return table
 

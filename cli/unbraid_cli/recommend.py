@@ -41,6 +41,9 @@ def recommend(
     diversity: Annotated[
         float, typer.Option(min=0, max=1, help="0: the order of the scores. 1: items as unlike each other as can be.")
     ] = 0.0,
+    min_probability: Annotated[
+        float, typer.Option(min=0, max=1, help="Leave out items that the user takes with less than this probability.")
+    ] = 0.0,
     server: Server = DEFAULT_TARGET,
     as_json: Json = False,
 ) -> None:
@@ -56,6 +59,7 @@ def recommend(
             include_seen=include_seen,
             profile=None if profile is None else Profile(profile),
             diversity=diversity,
+            min_probability=min_probability,
         )
     if as_json:
         console.print_json(to_json(result))

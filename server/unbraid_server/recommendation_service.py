@@ -56,6 +56,7 @@ class RecommendationService(RecommendationServiceServicer):
             excluded_row_X=excluded_row_X[excluded_row_X >= 0],
             profile=question.profile or model.profiles[0],
             diversity=question.diversity,
+            min_probability=question.min_probability,
         )
         [ranking] = model.pipeline.recommend([query])
         return recommend_response(model, query, ranking, known.ignored_count)

@@ -75,6 +75,7 @@ class RecommendQuestion:
     excluded_item_ids: Sequence[str]
     profile: Profile | None
     diversity: float
+    min_probability: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +114,7 @@ def parse_recommend(request: pb.RecommendRequest) -> RecommendQuestion:
         excluded_item_ids=request.excluded_item_ids,
         profile=PROFILES[request.profile],
         diversity=_share("diversity", request.diversity),
+        min_probability=_share("min_probability", request.min_probability),
     )
 
 

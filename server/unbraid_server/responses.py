@@ -51,6 +51,10 @@ def recommend_response(model: Model, query: Query, ranking: Ranking, ignored_cou
         profile=PROFILES[ranking.profile],
     )
     _add_recommendations(response, model, ranking)
+    if ranking.probability_R is not None and len(ranking.probability_R) > 0:
+        response.expected_precision = float(ranking.probability_R.mean())
+        for recommendation, probability in zip(response.recommendations, ranking.probability_R.tolist(), strict=True):
+            recommendation.probability = probability
     if ranking.interests is not None:
         _add_interests(response, model, ranking.interests, query.now_s, RECOMMEND_EVIDENCE_LIMIT)
     return response

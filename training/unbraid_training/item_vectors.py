@@ -121,8 +121,8 @@ class ContentVectors(nn.Module):
 
         The features are white, so least squares need no inverse, and the penalty of a ridge regression would change
         the lengths of the contents only. Left at the length of the sum over the items, the map is turned slowly by
-        training, however many items it has to hold for. The correction is the shortest that leads into the wanted direction, but
-        none that leaves a sum shorter than SHORTEST_SUM.
+        training, however many items it has to hold for. The correction is the shortest that leads into the wanted
+        direction, but none that leaves a sum shorter than SHORTEST_SUM.
         """
         wanted_ID = torch.from_numpy(vectors_ID)
         with torch.no_grad():

@@ -51,6 +51,7 @@ class AsyncUnbraidClient:
         excluded_item_ids: Iterable[str] = (),
         profile: Profile | None = None,
         diversity: float = 0.0,
+        min_probability: float = 0.0,
         timeout_s: float | None = None,
     ) -> RecommendResult:
         """Items for a user or a history; see `UnbraidClient.recommend`."""
@@ -63,6 +64,7 @@ class AsyncUnbraidClient:
             excluded_item_ids=excluded_item_ids,
             profile=profile,
             diversity=diversity,
+            min_probability=min_probability,
         )
         return recommend_result(await self._call(self._recommendation.Recommend, request, timeout_s))
 

@@ -55,6 +55,7 @@ class UnbraidClient:
         excluded_item_ids: Iterable[str] = (),
         profile: Profile | None = None,
         diversity: float = 0.0,
+        min_probability: float = 0.0,
         timeout_s: float | None = None,
     ) -> RecommendResult:
         """Items for a user of the server's state store, or for a history sent along; exactly one of the two.
@@ -68,6 +69,7 @@ class UnbraidClient:
             excluded_item_ids: items that must not come back, at most 10000.
             profile: how to rank; None takes LEARNED where the release has a ranker, and FORMULA where it has none.
             diversity: 0 for the order of the scores, up to 1 for items as unlike each other as can be.
+            min_probability: items that the user takes with less than this probability are left out.
             timeout_s: deadline of this call.
 
         Raises:
@@ -83,6 +85,7 @@ class UnbraidClient:
             excluded_item_ids=excluded_item_ids,
             profile=profile,
             diversity=diversity,
+            min_probability=min_probability,
         )
         return recommend_result(self._call(self._recommendation.Recommend, request, timeout_s))
 

@@ -30,6 +30,7 @@ def recommend_request(
     excluded_item_ids: Iterable[str],
     profile: Profile | None,
     diversity: float,
+    min_probability: float,
 ) -> pb.RecommendRequest:
     """The message of a Recommend call.
 
@@ -43,6 +44,7 @@ def recommend_request(
         excluded_item_ids=excluded_item_ids,
         profile=pb.RANKING_PROFILE_UNSPECIFIED if profile is None else _profile(profile),
         diversity=diversity,
+        min_probability=min_probability,
     )
     _put_subject(request, user_id, history)
     return request

@@ -54,6 +54,7 @@ def recommend_result(response: pb.RecommendResponse) -> RecommendResult:
         profile=_profile(response.profile),
         as_of=_utc(response.as_of_time),
         ignored_event_count=response.ignored_event_count,
+        expected_precision=response.expected_precision if response.HasField("expected_precision") else None,
     )
 
 
@@ -116,6 +117,7 @@ def _recommendation(item: pb.Recommendation) -> Recommendation:
             frequency=item.terms.frequency,
         ),
         sources=tuple(SOURCE_OF_VALUE.get(source, Source.UNKNOWN) for source in item.sources),
+        probability=item.probability if item.HasField("probability") else None,
     )
 
 

@@ -89,6 +89,9 @@ class ScoreTerms:
 class Recommendation:
     """A recommended item; ``interest_index`` is None where no interest speaks for it.
 
+    ``probability`` is how likely the user takes the item within the period that the release was calibrated on, None
+    where that is not known.
+
     The score is the sum of the terms in profile FORMULA, and the log odds of the ranker in profile LEARNED.
     """
 
@@ -99,6 +102,7 @@ class Recommendation:
     interest_index: int | None
     terms: ScoreTerms
     sources: tuple[Source, ...]
+    probability: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +152,7 @@ class RecommendResult:
     profile: Profile
     as_of: datetime
     ignored_event_count: int
+    expected_precision: float | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,6 +69,7 @@ def test_recommend_answer_becomes_values(server: ScriptedServer, call: Call) -> 
                         pb.CANDIDATE_SOURCE_NEIGHBOURS,
                         pb.CANDIDATE_SOURCE_FACTORS,
                     ],
+                    probability=0.125,
                 ),
                 pb.Recommendation(item_id="1", score=1.0),
             ],
@@ -77,6 +78,7 @@ def test_recommend_answer_becomes_values(server: ScriptedServer, call: Call) -> 
             profile=pb.RANKING_PROFILE_LEARNED,
             as_of_time=Timestamp(seconds=NOON_S, nanos=500_000_000),
             ignored_event_count=2,
+            expected_precision=0.0625,
         )
     )
 
@@ -91,14 +93,16 @@ def test_recommend_answer_becomes_values(server: ScriptedServer, call: Call) -> 
                 interest_index=0,
                 terms=ScoreTerms(affinity=3.0, interest=-1.0, popularity=0.25, frequency=0.0),
                 sources=(Source.INTERESTS, Source.POPULAR, Source.NEIGHBOURS, Source.FACTORS),
+                probability=0.125,
             ),
-            Recommendation("1", "", (), 1.0, None, ScoreTerms(0.0, 0.0, 0.0, 0.0), ()),
+            Recommendation("1", "", (), 1.0, None, ScoreTerms(0.0, 0.0, 0.0, 0.0), (), None),
         ),
         interests=(Interest(1, 3.5, 0.75, timedelta(days=1), (EVIDENCE,), None),),
         basis=Basis.INTERESTS,
         profile=Profile.LEARNED,
         as_of=NOON + timedelta(milliseconds=500),
         ignored_event_count=2,
+        expected_precision=0.0625,
     )
 
 

@@ -211,6 +211,7 @@ class RecommendRequest(_message.Message):
     EXCLUDED_ITEM_IDS_FIELD_NUMBER: _builtins.int
     PROFILE_FIELD_NUMBER: _builtins.int
     DIVERSITY_FIELD_NUMBER: _builtins.int
+    MIN_PROBABILITY_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
     """A user of the state store. One that it does not know is answered by popularity."""
     limit: _builtins.int
@@ -222,6 +223,11 @@ class RecommendRequest(_message.Message):
     diversity: _builtins.float
     """How much the items shall differ from each other in vectors and categories: 0, the default, is the order of the
     scores; 1 takes next what is least like the items before it. Anything but a number from 0 to 1 is an error.
+    """
+    min_probability: _builtins.float
+    """Leaves out items that the user takes with less than this probability; then the list may be short or empty. 0, the
+    default, leaves out none. An answer by popularity knows no probabilities, so above 0 it is empty. Anything but a
+    number from 0 to 1 is an error.
     """
     @_builtins.property
     def history(self) -> Global___History:
@@ -246,10 +252,11 @@ class RecommendRequest(_message.Message):
         excluded_item_ids: _abc.Iterable[_builtins.str] | None = ...,
         profile: Global___RankingProfile.ValueType = ...,
         diversity: _builtins.float = ...,
+        min_probability: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["as_of_time", b"as_of_time", "history", b"history", "subject", b"subject", "user_id", b"user_id"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of_time", b"as_of_time", "diversity", b"diversity", "excluded_item_ids", b"excluded_item_ids", "history", b"history", "limit", b"limit", "profile", b"profile", "seen_items", b"seen_items", "subject", b"subject", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of_time", b"as_of_time", "diversity", b"diversity", "excluded_item_ids", b"excluded_item_ids", "history", b"history", "limit", b"limit", "min_probability", b"min_probability", "profile", b"profile", "seen_items", b"seen_items", "subject", b"subject", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_subject: _TypeAlias = _typing.Literal["user_id", "history"]  # noqa: Y015
     _WhichOneofArgType_subject: _TypeAlias = _typing.Literal["subject", b"subject"]  # noqa: Y015
@@ -306,6 +313,7 @@ class Recommendation(_message.Message):
     INTEREST_INDEX_FIELD_NUMBER: _builtins.int
     TERMS_FIELD_NUMBER: _builtins.int
     SOURCES_FIELD_NUMBER: _builtins.int
+    PROBABILITY_FIELD_NUMBER: _builtins.int
     item_id: _builtins.str
     """Which item."""
     title: _builtins.str
@@ -316,6 +324,10 @@ class Recommendation(_message.Message):
     """
     interest_index: _builtins.int
     """Index of the interest that speaks for the item; absent in an answer by popularity."""
+    probability: _builtins.float
+    """How likely the user takes the item within the period that the release was calibrated on; absent where the release
+    or an answer by popularity has no probabilities.
+    """
     @_builtins.property
     def categories(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Its categories in the catalogue of the release."""
@@ -338,14 +350,20 @@ class Recommendation(_message.Message):
         interest_index: _builtins.int | None = ...,
         terms: Global___ScoreTerms | None = ...,
         sources: _abc.Iterable[Global___CandidateSource.ValueType] | None = ...,
+        probability: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_interest_index", b"_interest_index", "interest_index", b"interest_index", "terms", b"terms"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_interest_index", b"_interest_index", "_probability", b"_probability", "interest_index", b"interest_index", "probability", b"probability", "terms", b"terms"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_interest_index", b"_interest_index", "categories", b"categories", "interest_index", b"interest_index", "item_id", b"item_id", "score", b"score", "sources", b"sources", "terms", b"terms", "title", b"title"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_interest_index", b"_interest_index", "_probability", b"_probability", "categories", b"categories", "interest_index", b"interest_index", "item_id", b"item_id", "probability", b"probability", "score", b"score", "sources", b"sources", "terms", b"terms", "title", b"title"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__interest_index: _TypeAlias = _typing.Literal["interest_index"]  # noqa: Y015
     _WhichOneofArgType__interest_index: _TypeAlias = _typing.Literal["_interest_index", b"_interest_index"]  # noqa: Y015
+    _WhichOneofReturnType__probability: _TypeAlias = _typing.Literal["probability"]  # noqa: Y015
+    _WhichOneofArgType__probability: _TypeAlias = _typing.Literal["_probability", b"_probability"]  # noqa: Y015
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__interest_index) -> _WhichOneofReturnType__interest_index | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__probability) -> _WhichOneofReturnType__probability | None: ...
 
 Global___Recommendation: _TypeAlias = Recommendation  # noqa: Y015
 
@@ -448,6 +466,7 @@ class RecommendResponse(_message.Message):
     AS_OF_TIME_FIELD_NUMBER: _builtins.int
     IGNORED_EVENT_COUNT_FIELD_NUMBER: _builtins.int
     PROFILE_FIELD_NUMBER: _builtins.int
+    EXPECTED_PRECISION_FIELD_NUMBER: _builtins.int
     release_id: _builtins.str
     """The release that answered."""
     basis: Global___AnswerBasis.ValueType
@@ -456,9 +475,13 @@ class RecommendResponse(_message.Message):
     """Events left out because the release does not know their item."""
     profile: Global___RankingProfile.ValueType
     """How the items were ranked; an answer by popularity is always ranked by RANKING_PROFILE_FORMULA."""
+    expected_precision: _builtins.float
+    """The share of the items that the user is expected to take: the mean of their probabilities. Absent where there are
+    none.
+    """
     @_builtins.property
     def recommendations(self) -> _containers.RepeatedCompositeFieldContainer[Global___Recommendation]:
-        """The items, best first. Fewer than the limit only if fewer are allowed in the whole catalogue."""
+        """The items, best first. Fewer than the limit only if fewer are allowed in the whole catalogue, or likely enough."""
 
     @_builtins.property
     def interests(self) -> _containers.RepeatedCompositeFieldContainer[Global___Interest]:
@@ -478,12 +501,15 @@ class RecommendResponse(_message.Message):
         as_of_time: _timestamp_pb2.Timestamp | None = ...,
         ignored_event_count: _builtins.int = ...,
         profile: Global___RankingProfile.ValueType = ...,
+        expected_precision: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of_time", b"as_of_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_precision", b"_expected_precision", "as_of_time", b"as_of_time", "expected_precision", b"expected_precision"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of_time", b"as_of_time", "basis", b"basis", "ignored_event_count", b"ignored_event_count", "interests", b"interests", "profile", b"profile", "recommendations", b"recommendations", "release_id", b"release_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_precision", b"_expected_precision", "as_of_time", b"as_of_time", "basis", b"basis", "expected_precision", b"expected_precision", "ignored_event_count", b"ignored_event_count", "interests", b"interests", "profile", b"profile", "recommendations", b"recommendations", "release_id", b"release_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__expected_precision: _TypeAlias = _typing.Literal["expected_precision"]  # noqa: Y015
+    _WhichOneofArgType__expected_precision: _TypeAlias = _typing.Literal["_expected_precision", b"_expected_precision"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__expected_precision) -> _WhichOneofReturnType__expected_precision | None: ...
 
 Global___RecommendResponse: _TypeAlias = RecommendResponse  # noqa: Y015
 
