@@ -19,7 +19,7 @@ from unbraid_training.baselines.panel import Panel
 from unbraid_training.baselines.profile import Profile, Weights
 from unbraid_training.baselines.sequence_network import SequenceNetwork, Trunk
 from unbraid_training.baselines.sequences import LatestItems, Target
-from unbraid_training.baselines.tuning import PATIENCE, choice_value, rank, tune
+from unbraid_training.baselines.tuning import PATIENCE, Tuned, choice_value, rank, tune
 from unbraid_training.config import DAY_S
 from unbraid_training.data.dataset import Dataset
 from unbraid_training.data.splits import TimeWindow, parse_split
@@ -176,6 +176,17 @@ def test_a_network_is_stopped_when_it_gains_no_more_and_trained_as_long_for_the_
     assert tuned.validation_ndcg == max(values)
     assert tuned.baseline == replace(network, epochs=1 + int(np.argmax(values)))
     assert [step[1:] for step in steps] == [*((done, 12) for done in range(1, len(values) + 1)), (1, 1)]
+
+
+def test_methods_that_stop_at_different_stages_are_trained_once(planted: Dataset) -> None:
+    steps: list[tuple[str, int, int]] = []
+    panel, view = Panel(contest(planted).cases(), seed=1), LatestItems(5)
+    networks = [SequenceNetwork(Trunk.GRU, Target.NEXT, dropout=0.2, seed=1, epochs=epochs) for epochs in (1, 3)]
+    tuned = [Tuned(f"gru {network.epochs}", network, Blend(view), 0.0) for network in networks]
+    together = rank(tuned, panel, lambda *step: steps.append(step))
+    assert [step[1:] for step in steps] == [(1, 3), (1, 2), (2, 3), (3, 3), (2, 2)]
+    for each, row_HR in zip(tuned, together, strict=True):
+        np.testing.assert_array_equal(rank([each], panel, silent)[0], row_HR)
 
 
 def test_a_validation_window_without_users_is_refused(planted: Dataset) -> None:

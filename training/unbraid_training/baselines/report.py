@@ -74,7 +74,7 @@ class BaselinesReport:
     ) -> BaselinesReport:
         """Compare all contenders on the same users, with the scorecard of each."""
         cases = contest.cases()
-        bar = choose_bar(contenders)
+        bar = max(contenders, key=lambda each: each.validation_ndcg).name
         return cls(
             split=split,
             validation=[str(window) for window in contest.windows()],
@@ -120,11 +120,6 @@ class BaselinesReport:
         """Cells of a table: a method a line, its score on validation and its settings; the head comes first."""
         body = [[each.name, f"{each.validation_ndcg:.4f}", each.settings] for each in self.results]
         return [["", f"validation {CHOICE_METRIC}", "settings"], *body]
-
-
-def choose_bar(contenders: Sequence[Contender]) -> str:
-    """The name of the best contender on the validation users, the first among equals."""
-    return max(contenders, key=lambda each: each.validation_ndcg).name
 
 
 def _results(seed: int, contenders: Sequence[Contender], cards: Sequence[Scorecard], bar: str) -> list[Result]:

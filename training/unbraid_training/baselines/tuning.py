@@ -67,17 +67,22 @@ def rank(tuned: Sequence[Tuned], panel: Panel, on_progress: OnProgress) -> list[
     """Fit the winners on the training events of other users, and rank for those: int64 [H, RANK_COUNT] each.
 
     Args:
-        tuned: methods with their settings; a baseline that several share is fitted once.
+        tuned: methods with their settings; a baseline that several share is fitted once, though they
+            may stop at different stages of it.
         panel: the users to rank for.
         on_progress: called with a title, the number of steps done and that of all steps.
     """
     rows: dict[str, IntArray] = {}
-    for baseline in _distinct(each.baseline for each in tuned):
-        *_, (_, [fitted]) = _stages(baseline, [panel], on_progress)
-        for each in tuned:
-            if each.baseline == baseline:
-                rows[each.method] = _rankings(fitted, [each.blend], panel)[0]
-                on_progress("ranking", len(rows), len(tuned))
+    # The longest first: a training that ends earlier is a stage of it.
+    for baseline in sorted(_distinct(each.baseline for each in tuned), key=_stage_count, reverse=True):
+        waiting = [each for each in tuned if each.method not in rows]
+        if not any(each.baseline == baseline for each in waiting):
+            continue
+        for stage, [fitted] in _stages(baseline, [panel], on_progress):
+            for each in waiting:
+                if each.baseline == stage:
+                    [rows[each.method]] = _rankings(fitted, [each.blend], panel)
+                    on_progress("ranking", len(rows), len(tuned))
     return [rows[each.method] for each in tuned]
 
 
@@ -106,6 +111,10 @@ def _stages(
     for done, course in enumerate(courses, start=1):
         on_progress(str(baseline), done, baseline.stage_count)
         yield course[0][0], [fitted for _, fitted in course]
+
+
+def _stage_count(baseline: Baseline[Any]) -> int:
+    return baseline.stage_count if isinstance(baseline, StagedBaseline) else 1
 
 
 def _tune_blends(
