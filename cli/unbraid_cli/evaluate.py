@@ -47,18 +47,25 @@ def evaluate(
     run_out: Annotated[
         Path | None, typer.Option(help="Write the recommendations as a TREC run, and the targets to FILE.qrels.")
     ] = None,
+    against: Annotated[
+        Path | None,
+        typer.Option(
+            help="Compare with the bar of unbraid baselines, user by user: the baselines-TASK.parquet that it wrote."
+        ),
+    ] = None,
     as_json: Annotated[Path | None, typer.Option("--json", help="Write the report as JSON.")] = None,
 ) -> None:
     """Score the serving pipeline of a release on held-out events, by full ranking and with confidence intervals.
 
     Recall, hit rate and NDCG at 20 and 50 with 95% bootstrap intervals over users, and the gain over popularity and
-    over decayed popularity, whose half-life is chosen on a validation split inside the training events.
+    over decayed popularity, whose half-life is chosen on a validation split inside the training events; with --against
+    also over the strongest of the baselines.
     """
     from unbraid_core.release import ReleaseStore
     from unbraid_training.evaluation.run_file import qrels_text, run_text
 
     release = ReleaseStore(releases).open(release_id)
-    cases, judged, report = _judge(release, data, split, task, profile, users, seed)
+    cases, judged, report = _judge(release, data, split, task, profile, users, seed, against)
     _print(report)
     if run_out is not None:
         _write(run_out, run_text(cases, judged.row_HR, report.setting.release_id), "--run-out")
@@ -75,6 +82,7 @@ def _judge(
     profile_name: str | None,
     users: int | None,
     seed: int,
+    against: Path | None,
 ) -> tuple[Cases, Answers, EvaluationReport]:
     """Ask the release and the baselines; the cases, the answers of the release, and how good all are."""
     from unbraid_core.types import Profile
@@ -84,19 +92,21 @@ def _judge(
     from unbraid_training.evaluation.admission import admit
     from unbraid_training.evaluation.cases import Cases, Task
     from unbraid_training.evaluation.report import EvaluationReport, Setting
+    from unbraid_training.evaluation.scorecard_file import read_bar
 
     manifest, task = release.manifest, Task(task_name)
     dataset, _ = open_dataset(data)
     rule, holdout = admit(manifest.training, dataset, split)
     every = Cases.of(holdout, task, release.catalogue, manifest.encoder.actions)
     cases = every if users is None else every.sample(users, seed)
+    bars = [] if against is None else [read_bar(against, cases, str(rule))]
     validation = Cases.of(rule.inner(holdout.train).apply(holdout.train), task)
     model = load_model(release, Device.AUTO)
     profile = model.profiles[0] if profile_name is None else Profile(profile_name)
     judged = _recommend(model, cases, profile)
     baselines = _popularity(cases, validation, seed)
     setting = Setting.of(cases, manifest.release_id, str(rule), profile, seed)
-    return cases, judged, EvaluationReport.of(cases, setting, judged, baselines)
+    return cases, judged, EvaluationReport.of(cases, setting, judged, baselines, bars)
 
 
 def _recommend(model: Model, cases: Cases, profile: Profile) -> Answers:

@@ -12,6 +12,7 @@ import typer
 from ir_measures import R, nDCG
 from typer.testing import CliRunner, Result
 
+from unbraid_cli.baselines import baselines
 from unbraid_cli.evaluate import evaluate
 from unbraid_core.errors import InvalidInput, NotFound
 from unbraid_core.release import ReleaseStore
@@ -103,6 +104,32 @@ def test_a_profile_that_the_release_has_not_is_refused(evaluable: Evaluable) -> 
     assert "profile: is learned, and this release has no ranker" in str(failure)
 
 
+def test_the_bar_of_the_baselines_is_one_more_system_to_compare_with(evaluable: Evaluable, tmp_path: Path) -> None:
+    app = typer.Typer()
+    app.command()(baselines)
+    options = ["--data", evaluable.data, "--split", SPLIT, "--methods", "own,itemknn", "--task", "all"]
+    measured = CliRunner().invoke(app, [str(option) for option in [*options, "--out", tmp_path]])
+    assert measured.exit_code == 0, measured.output
+    told = json.loads((tmp_path / "baselines-all.json").read_text())
+    [expected] = [result for result in told["results"] if result["name"] == told["bar"]]
+
+    file = tmp_path / "baselines-all.parquet"
+    done = evaluable.run("--task", "all", "--against", file, "--json", tmp_path / "report.json")
+    assert done.exit_code == 0, done.output
+    report = json.loads((tmp_path / "report.json").read_text())
+    unbraid, *_, bar = report["systems"]
+    assert (bar["system"], bar["metrics"], bar["coverage"]) == (
+        told["bar"],
+        expected["metrics"],
+        expected["coverage"],
+    )
+    gain = report["gains"][-1]
+    assert gain["baseline"] == told["bar"]
+    difference = unbraid["metrics"]["ndcg@50"]["mean"] - bar["metrics"]["ndcg@50"]["mean"]
+    assert gain["metrics"]["ndcg@50"]["mean"] == pytest.approx(difference)
+    assert f"over {told['bar']}" in " ".join(done.stdout.split())
+
+
 def test_a_sample_of_users(evaluable: Evaluable, tmp_path: Path) -> None:
     done = evaluable.run("--users", "7", "--json", tmp_path / "report.json")
     assert done.exit_code == 0, done.output
@@ -113,6 +140,7 @@ def test_mistakes_are_named(evaluable: Evaluable, tmp_path: Path) -> None:
     for options, kind, message in (
         (["--split", "last-2"], InvalidInput, "split: last-2 holds out events from"),
         (["--split", "yesterday"], InvalidInput, "split: 'yesterday' is unknown"),
+        (["--against", str(tmp_path / "missing.parquet")], InvalidInput, "against: cannot read"),
         (["no-such-release"], NotFound, "no release 'no-such-release'"),
         (["--run-out", str(tmp_path / "missing" / "run")], InvalidInput, "--run-out: cannot write"),
     ):

@@ -36,12 +36,12 @@ def run(data: Path) -> Callable[..., Result]:
     return call
 
 
-def test_it_prints_a_table_and_writes_json_markdown_and_a_picture(run: Callable[..., Result], tmp_path: Path) -> None:
+def test_it_prints_tables_and_writes_files_for_people_and_programs(run: Callable[..., Result], tmp_path: Path) -> None:
     result = run("--methods", "popularity,itemknn+pop", "--task", "all", "--out", tmp_path / "new" / "folder")
     assert result.exit_code == 0, result.output
-    assert "settings chosen on before-2024-01-18-until-2024-01-25" in " ".join(result.stdout.split())
+    assert "Settings were chosen by ndcg@50 on before-2024-01-18-until-2024-01-25" in " ".join(result.stdout.split())
     written = sorted(path.name for path in (tmp_path / "new" / "folder").iterdir())
-    assert written == ["baselines-all.json", "baselines-all.md", "baselines-all.svg"]
+    assert written == ["baselines-all.json", "baselines-all.md", "baselines-all.parquet", "baselines-all.svg"]
     told = json.loads((tmp_path / "new" / "folder" / "baselines-all.json").read_text())
     assert {result["name"] for result in told["results"]} == {"popularity", "itemknn+pop"}
     assert (told["split"], told["task"]) == (SPLIT, "all")
@@ -50,15 +50,18 @@ def test_it_prints_a_table_and_writes_json_markdown_and_a_picture(run: Callable[
 def test_equal_calls_give_equal_files(run: Callable[..., Result], tmp_path: Path) -> None:
     for name in ("a", "b"):
         assert run("--methods", "ials,popularity-decay", "--out", tmp_path / name).exit_code == 0
-    for ending in ("json", "md", "svg"):
+    for ending in ("json", "md", "svg", "parquet"):
         file = f"baselines-new.{ending}"
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
 
 
-def test_the_validation_window_can_be_named(run: Callable[..., Result], tmp_path: Path) -> None:
-    chosen = "before-2024-01-16-until-2024-01-25"
-    assert run("--methods", "popularity-decay", "--validation", chosen, "--out", tmp_path).exit_code == 0
-    assert json.loads((tmp_path / "baselines-new.json").read_text())["validation"] == chosen
+def test_the_validation_windows_can_be_named_and_counted(run: Callable[..., Result], tmp_path: Path) -> None:
+    chosen = "before-2024-01-20-until-2024-01-25"
+    done = run("--methods", "popularity-decay", "--validation", chosen, "--origins", 2, "--out", tmp_path)
+    assert done.exit_code == 0, done.output
+    windows = [chosen, "before-2024-01-15-until-2024-01-20"]
+    assert json.loads((tmp_path / "baselines-new.json").read_text())["validation"] == windows
+    assert f"by the mean of ndcg@50 on {', '.join(windows)}." in " ".join(done.stdout.split())
 
 
 @pytest.mark.parametrize(

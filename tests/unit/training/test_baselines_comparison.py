@@ -16,8 +16,10 @@ from unbraid_training.baselines.comparison import Contender, Contest, compare
 from unbraid_training.baselines.item_knn import ItemKnn
 from unbraid_training.baselines.methods import Method, choose_names
 from unbraid_training.baselines.panel import Panel
-from unbraid_training.baselines.profile import Profile
-from unbraid_training.baselines.tuning import rank, step_count, tune
+from unbraid_training.baselines.profile import Profile, Weights
+from unbraid_training.baselines.sequence_network import SequenceNetwork, Trunk
+from unbraid_training.baselines.sequences import LatestItems, Target
+from unbraid_training.baselines.tuning import PATIENCE, Tuned, choice_value, rank, tune
 from unbraid_training.config import DAY_S
 from unbraid_training.data.dataset import Dataset
 from unbraid_training.data.splits import TimeWindow, parse_split
@@ -44,16 +46,12 @@ def silent(_step: str, _done: int, _total: int) -> None:
     pass
 
 
-def ignored() -> None:
-    pass
-
-
 def of_users(case: Contest, contender: Contender) -> dict[str, list[int]]:
     cases = case.cases()
     return {cases.user_id(position): contender.row_HR[position].tolist() for position in range(len(cases))}
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=2, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_what_happens_in_the_test_window_changes_no_setting_and_no_ranking(planted: Dataset, seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -72,24 +70,25 @@ def test_what_happens_in_the_test_window_changes_no_setting_and_no_ranking(plant
 
 
 def test_the_grid_is_searched_completely_and_the_first_of_equals_wins(planted: Dataset) -> None:
-    panel = Panel(contest(planted).validation_cases(), seed=1)
+    [validation] = contest(planted).validations()
+    panel = Panel(validation, seed=1)
     baselines = (ItemKnn(0.0, 1), ItemKnn(5.0), ItemKnn(5.0, 1000), ItemKnn(1000.0))
     profiles = (Profile(counted=False), Profile(counted=True), Profile(counted=False, half_life_s=86_400.0))
     scores = {(baseline, profile): ndcg(baseline, profile, panel) for baseline in baselines for profile in profiles}
     method = Method("itemknn", baselines, profiles)
-    steps: list[int] = []
-    [tuned] = tune([method], panel, lambda: steps.append(1))
-    assert len(steps) == step_count([method]) == 12
+    steps: list[tuple[str, int, int]] = []
+    [tuned] = tune([method], [panel], lambda *step: steps.append(step))
+    assert steps == [("tuning", done, 4) for done in (1, 2, 3, 4)]
     best = max(scores.values())
     assert tuned.validation_ndcg == best
-    assert (tuned.baseline, tuned.blend.profile) == next(pair for pair, score in scores.items() if score == best)
+    assert (tuned.baseline, tuned.blend.view) == next(pair for pair, score in scores.items() if score == best)
 
 
-def ndcg(baseline: Baseline, profile: Profile, panel: Panel) -> float:
+def ndcg(baseline: Baseline[Weights], profile: Profile, panel: Panel) -> float:
     """Of a single setting, without the tuner."""
     cases = panel.cases
     everybody = slice(0, len(cases))
-    score_HI = baseline.fit(panel.train).score(panel.profile(profile, everybody))
+    score_HI = baseline.fit(panel.train).score(panel.seen(profile, everybody))
     row_HR = panel.best_rows(Blend(profile).score(score_HI, panel, everybody), everybody)
     return float(user_metrics(row_HR, cases.targets, len(cases.catalogue))["ndcg@50"].mean())
 
@@ -105,17 +104,18 @@ def test_methods_that_are_tuned_together_end_as_if_tuned_alone(planted: Dataset)
 
 def test_winners_learn_from_everything_before_the_test(planted: Dataset) -> None:
     case = contest(planted)
-    [tuned] = tune([Method("itemknn", (ItemKnn(5.0),), (Profile(False),))], Panel(case.validation_cases(), 1), ignored)
+    [validation] = case.validations()
+    [tuned] = tune([Method("itemknn", (ItemKnn(5.0),), (Profile(False),))], [Panel(validation, 1)], silent)
     panel = Panel(case.cases(), seed=1)
     everybody = slice(0, len(panel.cases))
-    score_HI = ItemKnn(5.0).fit(case.holdout.train).score(panel.profile(Profile(False), everybody))
-    np.testing.assert_array_equal(rank([tuned], panel, ignored)[0], panel.best_rows(score_HI, everybody))
+    score_HI = ItemKnn(5.0).fit(case.holdout.train).score(panel.seen(Profile(False), everybody))
+    np.testing.assert_array_equal(rank([tuned], panel, silent)[0], panel.best_rows(score_HI, everybody))
 
 
-def test_every_personal_method_finds_more_new_items_than_chance(planted: Dataset) -> None:
+def test_every_classical_method_finds_more_new_items_than_chance(planted: Dataset) -> None:
     case, titles = contest(planted, Task.NEW), set[str]()
     cases = case.cases()
-    names = [name for name in choose_names(None, Task.NEW) if not name.startswith("popularity")]
+    names = [name for name in choose_names(None, Task.NEW) if not name.startswith(("popularity", *Trunk))]
     chance = np.mean([20 / (60 - len(np.unique(cases.history(position).row_N))) for position in range(len(cases))])
     for contender in compare(case, names, lambda step, _done, _total: titles.add(step)):
         recall = user_metrics(contender.row_HR, cases.targets, len(cases.catalogue))["recall@20"].mean()
@@ -126,6 +126,67 @@ def test_every_personal_method_finds_more_new_items_than_chance(planted: Dataset
 def test_popularity_is_that_of_the_evaluation(planted: Dataset) -> None:
     [contender] = compare(contest(planted), ["popularity"], silent)
     np.testing.assert_array_equal(contender.row_HR, Popularity(None, seed=1).rank(contest(planted).cases()))
+
+
+def test_settings_are_chosen_by_the_mean_over_all_windows(planted: Dataset) -> None:
+    case = replace(contest(planted), validation=TimeWindow(VALIDATION_START_S, TEST_START_S), origin_count=2)
+    panels = [Panel(cases, seed=1) for cases in case.validations()]
+    baselines = (ItemKnn(0.0, 1), ItemKnn(5.0), ItemKnn(1000.0))
+    [tuned] = tune([Method("itemknn", baselines, (Profile(False),))], panels, silent)
+    means = [np.mean([ndcg(baseline, Profile(False), panel) for panel in panels]) for baseline in baselines]
+    assert tuned.validation_ndcg == pytest.approx(max(means))
+    assert tuned.baseline == baselines[int(np.argmax(means))]
+
+
+def test_windows_step_back_and_each_learns_from_what_is_before_it_alone(planted: Dataset) -> None:
+    week = TEST_START_S - VALIDATION_START_S
+    case = replace(contest(planted), validation=TimeWindow(VALIDATION_START_S, TEST_START_S), origin_count=2)
+    assert case.windows() == [
+        TimeWindow(VALIDATION_START_S, TEST_START_S),
+        TimeWindow(VALIDATION_START_S - week, VALIDATION_START_S),
+    ]
+    for window, cases in zip(case.windows(), case.validations(), strict=True):
+        assert isinstance(window, TimeWindow)
+        assert cases.train.time_s_E.max() < window.start_s
+        assert (cases.now_s_H == window.start_s).all()
+
+
+def test_last_events_are_held_out_of_what_the_last_hold_out_left(planted: Dataset) -> None:
+    last = parse_split("last-4")
+    case = Contest(last.apply(planted), last, Task.ALL, seed=1, origin_count=2)
+    first, second = case.validations()
+    user = int(np.intersect1d(first.user_H, second.user_H)[0])
+    events = len(planted.history(user))
+    assert [len(cases.train.history(user)) for cases in (first, second)] == [events - 8, events - 12]
+
+
+def test_a_network_is_stopped_when_it_gains_no_more_and_trained_as_long_for_the_test(planted: Dataset) -> None:
+    steps: list[tuple[str, int, int]] = []
+    network = SequenceNetwork(Trunk.GRU, Target.NEXT, dropout=0.0, seed=1, epochs=12)
+    method = Method("gru", (network,), (LatestItems(5),))
+    [validation] = contest(planted).validations()
+    panel = Panel(validation, seed=1)
+    [tuned] = tune([method], [panel], lambda *step: steps.append(step))
+    values = []
+    for _, fitted in network.stages(panel.train):
+        score_HI = fitted.score(panel.seen(LatestItems(5), slice(0, len(validation))))
+        values.append(choice_value(panel.best_rows(score_HI, slice(0, len(validation))), validation))
+        if len(values) - 1 - int(np.argmax(values)) == PATIENCE:
+            break
+    assert tuned.validation_ndcg == max(values)
+    assert tuned.baseline == replace(network, epochs=1 + int(np.argmax(values)))
+    assert [step[1:] for step in steps] == [*((done, 12) for done in range(1, len(values) + 1)), (1, 1)]
+
+
+def test_methods_that_stop_at_different_stages_are_trained_once(planted: Dataset) -> None:
+    steps: list[tuple[str, int, int]] = []
+    panel, view = Panel(contest(planted).cases(), seed=1), LatestItems(5)
+    networks = [SequenceNetwork(Trunk.GRU, Target.NEXT, dropout=0.2, seed=1, epochs=epochs) for epochs in (1, 3)]
+    tuned = [Tuned(f"gru {network.epochs}", network, Blend(view), 0.0) for network in networks]
+    together = rank(tuned, panel, lambda *step: steps.append(step))
+    assert [step[1:] for step in steps] == [(1, 3), (1, 2), (2, 3), (3, 3), (2, 2)]
+    for each, row_HR in zip(tuned, together, strict=True):
+        np.testing.assert_array_equal(rank([each], panel, silent)[0], row_HR)
 
 
 def test_a_validation_window_without_users_is_refused(planted: Dataset) -> None:

@@ -190,7 +190,7 @@ def test_ials_finds_out_who_belongs_together() -> None:
     ],
     ids=lambda baseline: type(baseline).__name__,
 )
-def test_a_user_of_one_item_and_one_of_none_get_finite_scores(baseline: Baseline) -> None:
+def test_a_user_of_one_item_and_one_of_none_get_finite_scores(baseline: Baseline[Weights]) -> None:
     train = dataset(random_events(5))
     histories = [train.history(8), History.empty()]
     profile_BI = Profile(counted=True).of(histories, np.full(2, NOW_DAY * DAY_S), ITEM_COUNT)

@@ -32,26 +32,30 @@ def report() -> BaselinesReport:
     found[:, 0], missed[:, 0] = target, target - 1
     half = np.where(np.arange(6)[:, None] % 2 == 0, found, missed)
     rows = {"poor": missed, "good": found, "fair": half}
-    contenders = [Contender(name, f"setting of {name}", 0.25, row_HR) for name, row_HR in rows.items()]
-    return BaselinesReport.of(contest, SPLIT, contenders)
+    validation = {"poor": 0.1, "good": 0.2, "fair": 0.3}
+    contenders = [Contender(name, f"setting of {name}", validation[name], rows[name]) for name in rows]
+    cards = [contender.scorecard(contest.cases()) for contender in contenders]
+    return BaselinesReport.of(contest, SPLIT, contenders, cards)
 
 
-def test_the_best_comes_first_and_the_others_are_measured_against_it(report: BaselinesReport) -> None:
+def test_the_best_comes_first_and_all_are_measured_against_the_best_on_validation(report: BaselinesReport) -> None:
     assert [result.name for result in report.results] == ["good", "fair", "poor"]
+    assert report.bar == "fair"
     good, fair, poor = report.results
     assert [result.metrics["recall@20"].mean for result in report.results] == [1.0, 0.5, 0.0]
-    assert good.behind["ndcg@50"].low == good.behind["ndcg@50"].high == 0.0
-    assert poor.behind["ndcg@50"].low == poor.behind["ndcg@50"].high == -1.0
-    assert fair.behind["recall@50"].mean == -0.5
-    assert fair.behind["recall@50"].low < -0.5 < fair.behind["recall@50"].high
+    assert fair.gain["ndcg@50"].low == fair.gain["ndcg@50"].high == 0.0
+    assert good.gain["recall@50"].mean == 0.5
+    assert good.gain["recall@50"].low < 0.5 < good.gain["recall@50"].high
+    assert poor.gain["recall@50"].mean == -0.5
     assert good.coverage == 1 / 6
     assert fair.coverage == 2 / 6
 
 
 def test_json_tells_the_whole_story_and_is_repeatable(report: BaselinesReport) -> None:
     told = json.loads(report.to_json())
-    assert (told["split"], told["validation"], told["task"]) == (SPLIT, "before-2023-01-01", "all")
+    assert (told["split"], told["validation"], told["task"]) == (SPLIT, ["before-2023-01-01"], "all")
     assert (told["user_count"], told["item_count"], told["target_count"]) == (6, 6, 6)
+    assert told["bar"] == "fair"
     assert [result["name"] for result in told["results"]] == ["good", "fair", "poor"]
     assert told["results"][1]["settings"] == "setting of fair"
     assert told["results"][1]["metrics"]["hr@20"]["mean"] == 0.5
@@ -59,12 +63,15 @@ def test_json_tells_the_whole_story_and_is_repeatable(report: BaselinesReport) -
 
 
 def test_markdown_has_a_line_with_as_many_cells_for_every_method_in_both_tables(report: BaselinesReport) -> None:
-    lines = report.to_markdown().splitlines()
-    tables = [line for line in lines if line.startswith("|")]
+    text = report.to_markdown()
+    assert "The bar, fair, is the best method there" in text
+    tables = [line for line in text.splitlines() if line.startswith("|")]
     assert [line.split("|")[1].strip() for line in tables] == ["", "---", "good", "fair", "poor"] * 2
     assert len({line.count("|") for line in tables[:5]}) == len({line.count("|") for line in tables[5:]}) == 1
+    assert "| +0.5000 [+0." in tables[2]
     assert "0.5000 [" in tables[3]
-    assert "-0.5000 [" in tables[3]
+    assert "| the bar |" in tables[3]
+    assert "| -0.5000 [-0." in tables[4]
     assert "| setting of poor |" in tables[9]
 
 

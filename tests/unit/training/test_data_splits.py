@@ -166,5 +166,5 @@ def test_validation_repeats_the_split_on_the_training_part() -> None:
     train = dataset_of([(0, 0, 100), (0, 1, 1100)])
     assert LastEvents(10).inner(train) == LastEvents(10)
     assert TimeWindow(2000, 2300).inner(train) == TimeWindow(1700, 2000)
-    assert TimeWindow(2000).inner(train) == TimeWindow(1000)
+    assert TimeWindow(2000).inner(train) == TimeWindow(1000, 2000)
     assert Everything().inner(train) == TimeWindow(1000)

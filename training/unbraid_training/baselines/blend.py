@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 import numpy as np
 
 from unbraid_core.types import DoubleArray
+from unbraid_training.baselines.baseline import View
 from unbraid_training.baselines.panel import Panel
 from unbraid_training.baselines.profile import Profile
 from unbraid_training.config import DAY_S
@@ -23,14 +25,18 @@ class Link(StrEnum):
     """How scores are brought to a scale on which the log popularity can be added, for each user.
 
     STANDARD subtracts the mean over the catalogue and divides by the standard deviation. LOG takes
-    ln(LOG_FLOOR + max(score, 0) / best score), so that adding multiplies probabilities.
+    ln(LOG_FLOOR + max(score, 0) / best score), so that adding multiplies probabilities. LOGIT leaves scores alone that
+    are logs of probabilities already, up to a constant.
     """
 
     STANDARD = "z"
     LOG = "log"
+    LOGIT = "logit"
 
     def of(self, score_BI: DoubleArray) -> DoubleArray:
-        """The scores on the new scale: a new array."""
+        """The scores on the new scale."""
+        if self is Link.LOGIT:
+            return score_BI
         if self is Link.LOG:
             positive_BI = np.maximum(score_BI, 0.0)
             positive_BI /= np.maximum(positive_BI.max(axis=1, keepdims=True), SMALLEST_SCALE)
@@ -55,7 +61,7 @@ class OwnTerm:
 
     def of(self, panel: Panel, block: slice) -> DoubleArray:
         """The addend for a block of users: [B, I]."""
-        counts_BI: DoubleArray = panel.profile(Profile(counted=True, half_life_s=self.half_life_s), block).toarray()
+        counts_BI: DoubleArray = panel.seen(Profile(counted=True, half_life_s=self.half_life_s), block).toarray()
         return self.weight * counts_BI
 
 
@@ -78,17 +84,30 @@ class Prior:
 
 @dataclass(frozen=True, slots=True)
 class Blend:
-    """How the score of a baseline is made of a profile, and what is added to it."""
+    """What a baseline sees of a user, and what is added to its score."""
 
-    profile: Profile
+    view: View[Any]
     own: OwnTerm | None = None
     prior: Prior | None = None
 
     def __str__(self) -> str:
         """A few words for a table."""
-        return "; ".join(str(part) for part in (self.profile, self.own, self.prior) if part is not None)
+        return "; ".join(str(part) for part in (self.view, self.own, self.prior) if part is not None)
+
+    @property
+    def scale(self) -> tuple[OwnTerm | None, Link | None]:
+        """What ``scaled`` depends on: blends that share it differ in their priors alone."""
+        return self.own, None if self.prior is None else self.prior.link
+
+    def scaled(self, base_BI: DoubleArray, panel: Panel, block: slice) -> DoubleArray:
+        """The scores that the baseline gave for a block with the own term, on the scale of the prior: [B, I]."""
+        score_BI = base_BI if self.own is None else base_BI + self.own.of(panel, block)
+        return score_BI if self.prior is None else self.prior.link.of(score_BI)
+
+    def complete(self, scaled_BI: DoubleArray, panel: Panel) -> DoubleArray:
+        """Scaled scores with the prior: [B, I]."""
+        return scaled_BI if self.prior is None else self.prior.added_to(scaled_BI, panel)
 
     def score(self, base_BI: DoubleArray, panel: Panel, block: slice) -> DoubleArray:
-        """Complete the scores that the baseline gave for the profiles of a block: [B, I]."""
-        score_BI = base_BI if self.own is None else base_BI + self.own.of(panel, block)
-        return score_BI if self.prior is None else self.prior.added_to(self.prior.link.of(score_BI), panel)
+        """Complete the scores that the baseline gave for a block: [B, I]."""
+        return self.complete(self.scaled(base_BI, panel, block), panel)

@@ -1,25 +1,25 @@
-"""All wanted methods on one split: tuned on the validation window, then fitted again and scored once."""
+"""All wanted methods on one split: tuned on validation windows, then fitted again and scored once."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from unbraid_core.errors import InvalidInput
 from unbraid_core.types import IntArray
 from unbraid_training.baselines.methods import DECAYED_POPULARITY, POPULARITY, grids
 from unbraid_training.baselines.panel import Panel
-from unbraid_training.baselines.tuning import CHOICE_METRIC, rank, step_count, tune
+from unbraid_training.baselines.tuning import OnProgress, choice_value, rank, tune
 from unbraid_training.config import DAY_S
 from unbraid_training.data.holdout import Holdout
-from unbraid_training.data.splits import Split
+from unbraid_training.data.splits import Split, roll_back
 from unbraid_training.evaluation.cases import Cases, Task
-from unbraid_training.evaluation.metrics import user_metrics
-from unbraid_training.evaluation.popularity import Popularity, choose_half_life
+from unbraid_training.evaluation.popularity import HALF_LIVES_S, Popularity
+from unbraid_training.evaluation.scorecard import Scorecard
 
-__all__ = ["Contender", "Contest", "OnProgress", "compare"]
-
-OnProgress = Callable[[str, int, int], None]
+__all__ = ["Contender", "Contest", "compare"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,7 +29,7 @@ class Contender:
     Attributes:
         name: of the method.
         settings: those that won on the validation users, in words.
-        validation_ndcg: mean NDCG@50 of the validation users.
+        validation_ndcg: mean NDCG@50 of the validation users, and of the windows where there are several.
         row_HR: rankings [H, RANK_COUNT], best first, -1 after the end of a short one.
     """
 
@@ -37,6 +37,10 @@ class Contender:
     settings: str
     validation_ndcg: float
     row_HR: IntArray
+
+    def scorecard(self, cases: Cases) -> Scorecard:
+        """How well that does."""
+        return Scorecard.of(self.name, self.row_HR, cases)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,29 +51,39 @@ class Contest:
         holdout: training events and test users.
         validation: parts the training events once more; its users choose the settings.
         task: which targets count.
-        seed: of the order of ties and of the first vectors of iALS.
+        seed: of the order of ties and of the first vectors of iALS and networks.
+        origin_count: how often to validate, ``validation`` and then earlier windows of the same kind; settings are
+            chosen by the mean over them.
     """
 
     holdout: Holdout
     validation: Split
     task: Task
     seed: int
+    origin_count: int = 1
 
     def cases(self) -> Cases:
         """The test users."""
         return Cases.of(self.holdout, self.task)
 
-    def validation_cases(self) -> Cases:
-        """The users who choose the settings.
+    def windows(self) -> list[Split]:
+        """The validation windows, the latest first."""
+        return [split for split, _ in self._origins()]
+
+    def validations(self) -> list[Cases]:
+        """The users who choose the settings, window by window.
 
         Raises:
-            InvalidInput: the validation window leaves nobody.
+            InvalidInput: a validation window leaves nobody, or nothing to train on.
         """
-        train = self.holdout.train
         try:
-            return Cases.of(self.validation.apply(train), self.task)
+            return [Cases.of(holdout, self.task) for _, holdout in self._origins()]
         except InvalidInput as error:
-            raise InvalidInput("validation", f"{self.validation}: {error.problem}") from None
+            origins = "" if self.origin_count == 1 else f", {self.origin_count} origins"
+            raise InvalidInput("validation", f"{self.validation}{origins}: {error.problem}") from None
+
+    def _origins(self) -> list[tuple[Split, Holdout]]:
+        return roll_back(self.holdout.train, self.validation, self.origin_count)
 
 
 def compare(contest: Contest, names: Sequence[str], on_progress: OnProgress) -> list[Contender]:
@@ -84,32 +98,30 @@ def compare(contest: Contest, names: Sequence[str], on_progress: OnProgress) -> 
         The contenders in the order of ``names``.
 
     Raises:
-        InvalidInput: no user of the validation or of the test has a target.
+        InvalidInput: no user of a validation window or of the test has a target.
     """
-    validation, test = Panel(contest.validation_cases(), contest.seed), Panel(contest.cases(), contest.seed)
+    panels = [Panel(cases, contest.seed) for cases in contest.validations()]
+    test = Panel(contest.cases(), contest.seed)
     grid = grids(contest.seed)
-    methods = [grid[name] for name in names if name in grid]
-    tuned = tune(methods, validation, _steps("tuning", step_count(methods), on_progress))
-    rows = rank(tuned, test, _steps("ranking", len(methods), on_progress))
+    tuned = tune([grid[name] for name in names if name in grid], panels, on_progress)
     found = {
         each.method: Contender(each.method, str(each), each.validation_ndcg, row_HR)
-        for each, row_HR in zip(tuned, rows, strict=True)
+        for each, row_HR in zip(tuned, rank(tuned, test, on_progress), strict=True)
     }
     for name in (POPULARITY, DECAYED_POPULARITY):
         if name in names:
-            found[name] = _popularity(name, validation.cases, test.cases, contest.seed)
+            found[name] = _popularity(name, [panel.cases for panel in panels], test.cases, contest.seed)
     return [found[name] for name in names]
 
 
-def _popularity(name: str, validation: Cases, test: Cases, seed: int) -> Contender:
-    half_life_s = None if name == POPULARITY else choose_half_life(validation, seed)
-    popularity = Popularity(half_life_s, seed)
-    metrics = user_metrics(popularity.rank(validation), validation.targets, len(validation.catalogue))
-    settings = "users of all time" if half_life_s is None else f"half-life {half_life_s / DAY_S:g} d"
-    return Contender(name, settings, float(metrics[CHOICE_METRIC].mean()), popularity.rank(test))
-
-
-def _steps(title: str, total: int, on_progress: OnProgress) -> Callable[[], None]:
-    """Counts its calls."""
-    done = iter(range(1, total + 1))
-    return lambda: on_progress(title, next(done), total)
+def _popularity(name: str, validations: Sequence[Cases], test: Cases, seed: int) -> Contender:
+    half_lives_s = (None,) if name == POPULARITY else HALF_LIVES_S
+    values = {
+        half_life_s: float(
+            np.mean([choice_value(Popularity(half_life_s, seed).rank(cases), cases) for cases in validations])
+        )
+        for half_life_s in half_lives_s
+    }
+    best_s = max(values, key=values.__getitem__)
+    settings = "users of all time" if best_s is None else f"half-life {best_s / DAY_S:g} d"
+    return Contender(name, settings, values[best_s], Popularity(best_s, seed).rank(test))

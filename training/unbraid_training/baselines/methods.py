@@ -1,4 +1,4 @@
-"""The methods by name, each with the small grid that is searched on the validation window.
+"""The methods by name, each with the small grid that is searched on the validation windows.
 
 A name reads as a recipe: ``ease-decay+own+pop`` is EASE on profiles that fade, plus the user's own frequency, plus
 log popularity.
@@ -7,15 +7,18 @@ log popularity.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 from unbraid_core.errors import InvalidInput
-from unbraid_training.baselines.baseline import Baseline
+from unbraid_training.baselines.baseline import Baseline, View
 from unbraid_training.baselines.blend import Link, OwnTerm, Prior
 from unbraid_training.baselines.ease import Ease
 from unbraid_training.baselines.ials import Ials
 from unbraid_training.baselines.item_knn import ItemKnn
 from unbraid_training.baselines.own_frequency import OwnFrequency
 from unbraid_training.baselines.profile import Profile
+from unbraid_training.baselines.sequence_network import MAX_HISTORY, SequenceNetwork, Trunk
+from unbraid_training.baselines.sequences import LatestItems, Target
 from unbraid_training.baselines.user_knn import UserKnn
 from unbraid_training.config import DAY_S
 from unbraid_training.evaluation.cases import Task
@@ -31,8 +34,14 @@ FADING_COUNTS = tuple(Profile(counted=True, half_life_s=DAY_S * days) for days i
 TIFU_COUNTS = Profile(counted=True, half_life_s=TIFU_HALF_LIFE_S)
 
 OWN_TERMS = tuple(OwnTerm(weight, DAY_S * days) for weight in (0.1, 0.2, 0.5, 1.0) for days in (60, 180))
+# What the network aims at decides how much it takes to keep it from learning by heart.
+NETWORK_SETTINGS = ((Target.NEXT, 0.5), (Target.LATER, 0.2))
 PRIOR_DAYS = (2, 3, 7, 14)
-PRIOR_WEIGHTS = {Link.STANDARD: (0.2, 0.5, 0.7, 1.0, 2.0), Link.LOG: (0.05, 0.1, 0.2, 0.4, 0.7)}
+PRIOR_WEIGHTS = {
+    Link.STANDARD: (0.2, 0.5, 0.7, 1.0, 2.0),
+    Link.LOG: (0.05, 0.1, 0.2, 0.4, 0.7),
+    Link.LOGIT: (0.2, 0.4, 0.7, 1.0, 1.4),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,24 +50,28 @@ class Method:
 
     Attributes:
         name: as on the command line.
-        baselines, profiles: every pair is tried.
+        baselines, views: every pair is tried.
         owns: for each pair the best of these is taken; None adds nothing.
         priors: then the best of these.
     """
 
     name: str
-    baselines: tuple[Baseline, ...]
-    profiles: tuple[Profile, ...]
+    baselines: tuple[Baseline[Any], ...]
+    views: tuple[View[Any], ...]
     owns: tuple[OwnTerm | None, ...] = (None,)
     priors: tuple[Prior | None, ...] = (None,)
 
 
 def grids(seed: int) -> dict[str, Method]:
-    """All methods that have a grid here, by name; ``seed`` is that of iALS."""
+    """All methods that have a grid here, by name; ``seed`` is that of iALS and of the networks."""
     item_knn = tuple(ItemKnn(shrinkage) for shrinkage in (10.0, 50.0, 200.0))
-    ease = tuple(Ease(regularisation) for regularisation in (30.0, 100.0, 300.0, 1000.0))
+    ease = tuple(Ease(regularisation) for regularisation in (10.0, 30.0, 100.0, 150.0, 300.0, 1000.0))
     ials = tuple(Ials(128, regularisation, 10.0, seed) for regularisation in (1.0, 10.0, 50.0))
     user_knn = tuple(UserKnn(count, own, TIFU_HALF_LIFE_S) for count in (100, 300) for own in (0.5, 0.7))
+    networks = {
+        trunk: tuple(SequenceNetwork(trunk, target, dropout, seed) for target, dropout in NETWORK_SETTINGS)
+        for trunk in Trunk
+    }
     plain = {
         # Scores of these are of either sign, or sums over neighbours.
         Link.STANDARD: [
@@ -75,6 +88,8 @@ def grids(seed: int) -> dict[str, Method]:
             Method("own-decay", (OwnFrequency(),), FADING_COUNTS),
             Method("ease-decay+own", ease, FADING, OWN_TERMS),
         ],
+        # Logits of a softmax.
+        Link.LOGIT: [Method(trunk, networks[trunk], (LatestItems(MAX_HISTORY),)) for trunk in Trunk],
     }
     both = [each for link, methods in plain.items() for method in methods for each in (method, _plus_pop(method, link))]
     return {method.name: method for method in both}

@@ -1,13 +1,15 @@
-"""The users of some cases as baselines meet them: profiles, popularity and rankings, made once for many settings."""
+"""The users of some cases as baselines meet them: views, popularity and rankings, made once for many settings."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any, TypeVar
 
 import numpy as np
 
 from unbraid_core.types import DoubleArray, IntArray
-from unbraid_training.baselines.profile import Profile, Weights
+from unbraid_training.baselines.baseline import View
+from unbraid_training.baselines.profile import Profile
 from unbraid_training.baselines.ranking import best_rows
 from unbraid_training.data.dataset import Dataset
 from unbraid_training.evaluation.cases import Cases, Task
@@ -18,6 +20,8 @@ __all__ = ["Panel"]
 
 BLOCK_SIZE = 256
 KNOWN = Profile(counted=False)
+
+SeenT = TypeVar("SeenT")
 
 
 class Panel:
@@ -32,7 +36,7 @@ class Panel:
         self.cases = cases
         self._histories = [cases.history(position) for position in range(len(cases))]
         self._tie_I = np.random.default_rng(seed).permutation(len(cases.catalogue))
-        self._profiles: dict[Profile, Weights] = {}
+        self._seen: dict[tuple[View[Any], int], Any] = {}
         self._log_popularity: dict[float, DoubleArray] = {}
 
     @property
@@ -45,13 +49,13 @@ class Panel:
         for start in range(0, len(self.cases), BLOCK_SIZE):
             yield slice(start, min(start + BLOCK_SIZE, len(self.cases)))
 
-    def profile(self, profile: Profile, block: slice) -> Weights:
-        """The profiles of a block of users: [B, I]."""
-        if profile not in self._profiles:
-            now_s_H = self.cases.now_s_H
-            self._profiles[profile] = profile.of(self._histories, now_s_H, len(self.cases.catalogue))
-        weights_BI: Weights = self._profiles[profile][block]
-        return weights_BI
+    def seen(self, view: View[SeenT], block: slice) -> SeenT:
+        """What a baseline sees of a block of users."""
+        key = (view, block.start)
+        if key not in self._seen:
+            self._seen[key] = view.of(self._histories[block], self.cases.now_s_H[block], len(self.cases.catalogue))
+        seen_B: SeenT = self._seen[key]
+        return seen_B
 
     def log_popularity(self, half_life_s: float) -> DoubleArray:
         """Log of the decayed popularity of every item at the end of the training events: [I]."""
@@ -66,5 +70,5 @@ class Panel:
         """
         if self.cases.task is Task.NEW:
             score_BI = score_BI.copy()
-            score_BI[self.profile(KNOWN, block).nonzero()] = -np.inf
+            score_BI[self.seen(KNOWN, block).nonzero()] = -np.inf
         return best_rows(score_BI, self._tie_I, RANK_COUNT)

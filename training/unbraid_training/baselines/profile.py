@@ -1,4 +1,4 @@
-"""What a history says about every item: one sparse row of weights, which is all that a baseline sees of a user."""
+"""What a history says about every item: one sparse row of weights, which is all that most baselines see of a user."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Profile:
         what = "counts" if self.counted else "binary" if self.half_life_s is None else "newest event"
         return what if self.half_life_s is None else f"{what}, half-life {self.half_life_s / DAY_S:g} d"
 
-    def of(self, histories: Sequence[History], now_s_B: DoubleArray, item_count: int) -> Weights:
+    def of(self, histories: Sequence[History], now_s_B: DoubleArray, item_count: int, /) -> Weights:
         """The weights of B histories at the moments of their users: [B, I]."""
         row_N = np.concatenate([history.row_N for history in histories])
         time_s_N = np.concatenate([history.time_s_N for history in histories])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -19,7 +19,7 @@ from unbraid_core.types import BoolArray
 from unbraid_training.data.dataset import Dataset
 from unbraid_training.data.holdout import MIN_TRAINING_ITEMS, Holdout, distinct_items, hold_out
 
-__all__ = ["Everything", "LastEvents", "Split", "TimeWindow", "parse_split", "widest_last_events"]
+__all__ = ["Everything", "LastEvents", "Split", "TimeWindow", "parse_split", "roll_back", "widest_last_events"]
 
 VALIDATION_SHARE = 0.1
 
@@ -96,9 +96,9 @@ class TimeWindow:
         return hold_out(dataset, train_E, held_E, np.full(len(dataset.user_ids), self.start_s))
 
     def inner(self, train: Dataset, /) -> Split:
-        """A window of the same length before this one; without a stop, the last tenth of the training span."""
+        """A window of the same length right before this one; without a stop, the last tenth of the training span."""
         if self.stop_s == math.inf:
-            return _last_tenth(train)
+            return replace(_last_tenth(train), stop_s=self.start_s)
         return TimeWindow(self.start_s - (self.stop_s - self.start_s), self.start_s)
 
     def earlier(self, dataset: Dataset, /) -> tuple[Split, Dataset]:
@@ -150,6 +150,27 @@ def parse_split(text: str) -> Split:
     raise InvalidInput(
         "split", f"{text!r} is unknown; use last-10, before-2011-11-01, before-2011-11-01-until-2011-12-10 or all"
     )
+
+
+def roll_back(train: Dataset, first: Split, count: int) -> list[tuple[Split, Holdout]]:
+    """Hold out ``count`` times inside training events, each time within what the last time left to train on.
+
+    Args:
+        train: the training events.
+        first: parts them; the next is the ``inner`` of this one, and so on: windows step back by their length.
+        count: at least 1.
+
+    Raises:
+        InvalidInput: nothing is left to train on.
+    """
+    origins = []
+    split = first
+    for _ in range(count):
+        holdout = split.apply(train)
+        origins.append((split, holdout))
+        train = holdout.train
+        split = split.inner(train)
+    return origins
 
 
 def widest_last_events(dataset: Dataset) -> LastEvents:

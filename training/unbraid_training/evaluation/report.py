@@ -7,17 +7,15 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from unbraid_core.types import IntArray, Profile
-from unbraid_training.evaluation.bootstrap import (
-    CONFIDENCE,
-    RESAMPLES,
-    Interval,
-    bootstrap_means,
-    paired_differences,
-)
+from unbraid_training.evaluation.bootstrap import CONFIDENCE, RESAMPLES, Interval
 from unbraid_training.evaluation.cases import Cases, Task
-from unbraid_training.evaluation.metrics import COVERAGE_CUTOFF, METRICS, coverage, user_metrics
+from unbraid_training.evaluation.metrics import COVERAGE_CUTOFF, METRICS
+from unbraid_training.evaluation.scorecard import Scorecard
 
-__all__ = ["Answers", "EvaluationReport", "Gain", "Setting", "SystemResult"]
+__all__ = ["METHOD", "Answers", "EvaluationReport", "Gain", "Setting", "SystemResult"]
+
+# How every report came by its intervals and its coverage.
+METHOD = {"confidence": CONFIDENCE, "resamples": RESAMPLES, "coverage_cutoff": COVERAGE_CUTOFF}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,7 +96,14 @@ class EvaluationReport:
     gains: list[Gain]
 
     @classmethod
-    def of(cls, cases: Cases, setting: Setting, judged: Answers, baselines: Sequence[Answers]) -> EvaluationReport:
+    def of(
+        cls,
+        cases: Cases,
+        setting: Setting,
+        judged: Answers,
+        baselines: Sequence[Answers],
+        bars: Sequence[Scorecard] = (),
+    ) -> EvaluationReport:
         """Score all systems on the same users.
 
         Args:
@@ -106,39 +111,30 @@ class EvaluationReport:
             setting: of these cases; its seed is that of the bootstrap.
             judged: the system whose gains are asked for.
             baselines: what it is compared with.
+            bars: what it is compared with, too, scored on these users before.
         """
-        item_count, seed = len(cases.catalogue), setting.seed
-        everyone = [judged, *baselines]
-        values = [user_metrics(answers.row_HR, cases.targets, item_count) for answers in everyone]
+        seed = setting.seed
+        first, *others = [Scorecard.of(answers.system, answers.row_HR, cases) for answers in (judged, *baselines)]
+        half_lives_s = {answers.system: answers.half_life_s for answers in (judged, *baselines)}
         systems = [
-            SystemResult(
-                answers.system, answers.half_life_s, bootstrap_means(value, seed), coverage(answers.row_HR, item_count)
-            )
-            for answers, value in zip(everyone, values, strict=True)
+            SystemResult(card.system, half_lives_s.get(card.system), card.means(seed), card.coverage)
+            for card in (first, *others, *bars)
         ]
-        gains = [
-            Gain(answers.system, paired_differences(values[0], value, seed))
-            for answers, value in zip(baselines, values[1:], strict=True)
-        ]
+        gains = [Gain(card.system, first.gains(card, seed)) for card in (*others, *bars)]
         return cls(setting, systems, gains)
 
     def to_json(self) -> str:
         """The report as JSON; equal reports give equal text."""
-        method = {"confidence": CONFIDENCE, "resamples": RESAMPLES, "coverage_cutoff": COVERAGE_CUTOFF}
-        return json.dumps({"format_version": 1, "method": method, **asdict(self)}, indent=2) + "\n"
+        return json.dumps({"format_version": 1, "method": METHOD, **asdict(self)}, indent=2) + "\n"
 
     def system_rows(self) -> list[list[str]]:
         """Cells of a table: a metric and its value in every system, a line a metric; the first line is the head."""
         head = ["", *(result.system for result in self.systems)]
-        body = [[name, *(_cell(result.metrics[name]) for result in self.systems)] for name in METRICS]
+        body = [[name, *(result.metrics[name].text(3) for result in self.systems)] for name in METRICS]
         last = [f"coverage@{COVERAGE_CUTOFF}", *(f"{result.coverage:.3f}" for result in self.systems)]
         return [head, *body, last]
 
     def gain_rows(self) -> list[list[str]]:
         """Cells of a table: a metric and the gain in it over every baseline; the first line is the head."""
         head = [f"gain of {self.systems[0].system}", *(f"over {gain.baseline}" for gain in self.gains)]
-        return [head, *([name, *(_cell(gain.metrics[name], "+") for gain in self.gains)] for name in METRICS)]
-
-
-def _cell(interval: Interval, sign: str = "-") -> str:
-    return f"{interval.mean:{sign}.3f} [{interval.low:{sign}.3f}, {interval.high:{sign}.3f}]"
+        return [head, *([name, *(gain.metrics[name].text(3, "+") for gain in self.gains)] for name in METRICS)]
