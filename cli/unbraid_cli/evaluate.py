@@ -110,13 +110,16 @@ def _judge(
 
 
 def _recommend(model: Model, cases: Cases, profile: Profile) -> Answers:
+    from unbraid_training.evaluation.probabilities import ProbabilityQuality
     from unbraid_training.evaluation.report import Answers
-    from unbraid_training.evaluation.system import rank_with_pipeline
+    from unbraid_training.evaluation.system import ask_pipeline, recommended_pairs, recommended_rows
 
     with progress() as shown:
         bar = shown.add_task("asking for every user", total=len(cases))
-        row_HR = rank_with_pipeline(model.pipeline, cases, lambda count: shown.advance(bar, count), profile=profile)
-        return Answers(SYSTEM, row_HR)
+        rankings = ask_pipeline(model.pipeline, cases, profile, lambda count: shown.advance(bar, count))
+    pairs = recommended_pairs(rankings, cases)
+    quality = None if pairs.probability_N is None else ProbabilityQuality.of(pairs.probability_N, pairs.taken_N)
+    return Answers(SYSTEM, recommended_rows(rankings), probabilities=quality)
 
 
 def _popularity(cases: Cases, validation: Cases, seed: int) -> list[Answers]:
@@ -148,6 +151,16 @@ def _print(report: EvaluationReport) -> None:
     console.print(rows_table(report.system_rows()))
     console.print()
     console.print(rows_table(report.gain_rows()))
+    if report.probabilities is not None:
+        quality = report.probabilities
+        console.print()
+        console.print(rows_table(report.threshold_rows()))
+        console.print(
+            f"probabilities of {quality.pair_count:,} recommended items: expected calibration error "
+            f"{quality.calibration_error:.4f}, Brier score {quality.brier:.4f}, AUC {quality.auc:.3f}, "
+            f"accuracy {quality.accuracy:.3f}",
+            soft_wrap=True,
+        )
 
 
 def _write(path: Path, text: str, option: str) -> None:

@@ -37,6 +37,7 @@ def test_json_says_everything_and_is_stable() -> None:
         "release_id": "r1",
         "split": "last-10",
         "task": "new",
+        "profile": "formula",
         "seed": 5,
         "user_count": 40,
         "item_count": 100,

@@ -8,9 +8,20 @@ import numpy as np
 
 from unbraid_core.types import BoolArray, DoubleArray
 
-__all__ = ["ProbabilityQuality"]
+__all__ = ["ProbabilityQuality", "ThresholdPrecision"]
 
 BIN_COUNT = 15
+THRESHOLDS = (0.05, 0.1, 0.2, 0.3, 0.5)
+
+
+@dataclass(frozen=True, slots=True)
+class ThresholdPrecision:
+    """The pairs of at least some probability: how many, the share expected to be taken, and the share that was."""
+
+    threshold: float
+    pair_count: int
+    expected: float
+    found: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +37,7 @@ class ProbabilityQuality:
         brier: mean squared distance of the probability from the outcome.
         auc: chance that a taken pair has a larger probability than another one; NaN where all or none were taken.
         accuracy: share of pairs on the right side of one half.
+        thresholds: precision above some thresholds, those that any pair reaches.
     """
 
     pair_count: int
@@ -35,6 +47,7 @@ class ProbabilityQuality:
     brier: float
     auc: float
     accuracy: float
+    thresholds: list[ThresholdPrecision]
 
     @classmethod
     def of(cls, probability_N: DoubleArray, taken_N: BoolArray) -> ProbabilityQuality:
@@ -51,7 +64,22 @@ class ProbabilityQuality:
             brier=float(np.mean((probability_N - taken_N) ** 2)),
             auc=_auc(probability_N, taken_N),
             accuracy=float(np.mean((probability_N > 0.5) == taken_N)),
+            thresholds=[
+                _precision(threshold, probability_N, taken_N)
+                for threshold in THRESHOLDS
+                if threshold <= probability_N.max()
+            ],
         )
+
+
+def _precision(threshold: float, probability_N: DoubleArray, taken_N: BoolArray) -> ThresholdPrecision:
+    above_N = probability_N >= threshold
+    return ThresholdPrecision(
+        threshold=threshold,
+        pair_count=int(above_N.sum()),
+        expected=float(probability_N[above_N].mean()),
+        found=float(taken_N[above_N].mean()),
+    )
 
 
 def _auc(probability_N: DoubleArray, taken_N: BoolArray) -> float:

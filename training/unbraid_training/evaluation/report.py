@@ -10,6 +10,7 @@ from unbraid_core.types import IntArray, Profile
 from unbraid_training.evaluation.bootstrap import CONFIDENCE, RESAMPLES, Interval
 from unbraid_training.evaluation.cases import Cases, Task
 from unbraid_training.evaluation.metrics import COVERAGE_CUTOFF, METRICS
+from unbraid_training.evaluation.probabilities import ProbabilityQuality
 from unbraid_training.evaluation.scorecard import Scorecard
 
 __all__ = ["METHOD", "Answers", "EvaluationReport", "Gain", "Setting", "SystemResult"]
@@ -26,11 +27,13 @@ class Answers:
         system: its name.
         row_HR: rankings [H, RANK_COUNT], best first, -1 after the end of a short one.
         half_life_s: of the popularity in it, None where there is none to choose.
+        probabilities: how good its probabilities are, None where it has none.
     """
 
     system: str
     row_HR: IntArray
     half_life_s: float | None = None
+    probabilities: ProbabilityQuality | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +92,13 @@ class EvaluationReport:
         setting: the conditions.
         systems: the judged system first, then the baselines.
         gains: of the judged system over each baseline.
+        probabilities: how good those of the judged system are over what it recommends, None where it has none.
     """
 
     setting: Setting
     systems: list[SystemResult]
     gains: list[Gain]
+    probabilities: ProbabilityQuality | None
 
     @classmethod
     def of(
@@ -121,7 +126,7 @@ class EvaluationReport:
             for card in (first, *others, *bars)
         ]
         gains = [Gain(card.system, first.gains(card, seed)) for card in (*others, *bars)]
-        return cls(setting, systems, gains)
+        return cls(setting, systems, gains, judged.probabilities)
 
     def to_json(self) -> str:
         """The report as JSON; equal reports give equal text."""
@@ -138,3 +143,12 @@ class EvaluationReport:
         """Cells of a table: a metric and the gain in it over every baseline; the first line is the head."""
         head = [f"gain of {self.systems[0].system}", *(f"over {gain.baseline}" for gain in self.gains)]
         return [head, *([name, *(gain.metrics[name].text(3, "+") for gain in self.gains)] for name in METRICS)]
+
+    def threshold_rows(self) -> list[list[str]]:
+        """Cells of a table: what a least probability gives; the first line is the head, alone without probabilities."""
+        head = ["items of at least", "recommended", "expected to be taken", "taken"]
+        rows = [] if self.probabilities is None else self.probabilities.thresholds
+        body = [
+            [f"{row.threshold:.0%}", f"{row.pair_count:,}", f"{row.expected:.1%}", f"{row.found:.1%}"] for row in rows
+        ]
+        return [head, *body]
