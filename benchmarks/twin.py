@@ -1,10 +1,12 @@
 """K interests next to one: the same data, settings, sources and loss, trained with K and with 1.
 
     python benchmarks/twin.py DATA --split before-2011-11-01-until-2011-12-10 [--interests 4] [--seeds 3]
-        [--diversity 0] [--out FOLDER]
+        [--diversity 0] [--twin-diversity 0] [--out FOLDER]
 
 Prints Recall@50, NDCG@50, coverage@50 and the intra-list diversity of both and their difference on the held-out users,
-ranked by the score formula. A user's values are means over the seeds; the intervals are those of other users (paired
+ranked by the score formula, as it was fitted and without popularity, whose weight decides over coverage more than
+anything else. A list can also be varied because it misses what the user is at: with --diversity, lists of the same
+accuracy can be compared. A user's values are means over the seeds; the intervals are those of other users (paired
 bootstrap; for coverage the jackknife). Lists are compared in spaces that neither model has made: co-occurrence in the
 training events, categories and words of titles, where there are any. FOLDER keeps the runs, so that a second call goes
 on with them, and gets the figures as JSON and Markdown.
@@ -24,9 +26,11 @@ from rich.console import Console
 from unbraid_cli.console import rows_table
 from unbraid_cli.train import TrainingDisplay
 from unbraid_core.categories import Categories
+from unbraid_core.pipeline import Pipeline
 from unbraid_core.types import IntArray
 from unbraid_training.config import TrainConfig
 from unbraid_training.data.dataset import Dataset
+from unbraid_training.data.holdout import Holdout
 from unbraid_training.data.sources import open_dataset
 from unbraid_training.data.splits import Split, parse_split
 from unbraid_training.evaluation.bootstrap import CONFIDENCE, RESAMPLES
@@ -43,6 +47,20 @@ BOOTSTRAP_SEED = 1
 
 
 @dataclass(frozen=True)
+class View:
+    """What is asked: a task, and whether popularity has its say in the score."""
+
+    task: Task
+    with_popularity: bool
+
+    def __str__(self) -> str:
+        return f"task {self.task}, {'score as fitted' if self.with_popularity else 'score without popularity'}"
+
+
+VIEWS = [View(task, with_popularity) for task in Task for with_popularity in (True, False)]
+
+
+@dataclass(frozen=True)
 class Comparison:
     """Everything that the figures depend on."""
 
@@ -51,48 +69,57 @@ class Comparison:
     interest_count: int
     seeds: Sequence[int]
     diversity: float
+    twin_diversity: float
     folder: Path
 
-    def rankings(self, interest_count: int) -> dict[Task, list[IntArray]]:
-        """What the models of all seeds recommend, for each task."""
-        found: dict[Task, list[IntArray]] = {task: [] for task in Task}
+    def pipeline(self, interest_count: int, seed: int, train_part: Dataset) -> Pipeline:
+        """The serving pipeline over a model, which is trained unless the folder has it."""
+        config = TrainConfig(interest_count=interest_count, seed=seed, ranker=RankerConfig(origin_count=0))
+        with TrainingDisplay() as display:
+            run = self.folder / f"k{interest_count}-seed{seed}"
+            checkpoint = train(self.dataset, self.split, config, run, display)
+        plain = model_pipeline(checkpoint.model, train_part, checkpoint.scoring, config.max_history)
+        return replace(plain, categories=Categories.of(train_part.catalogue))
+
+    def rankings(self, interest_count: int, diversity: float, holdout: Holdout) -> dict[View, list[IntArray]]:
+        """What the models of all seeds recommend."""
+        found: dict[View, list[IntArray]] = {view: [] for view in VIEWS}
         for seed in self.seeds:
-            config = TrainConfig(interest_count=interest_count, seed=seed, ranker=RankerConfig(origin_count=0))
-            with TrainingDisplay() as display:
-                checkpoint = train(
-                    self.dataset, self.split, config, self.folder / f"k{interest_count}-seed{seed}", display
-                )
-            holdout = self.split.apply(self.dataset)
-            plain = model_pipeline(checkpoint.model, holdout.train, checkpoint.scoring, config.max_history)
-            pipeline = replace(plain, categories=Categories.of(holdout.train.catalogue))
-            for task in Task:
-                cases = Cases.of(holdout, task)
-                found[task].append(rank_with_pipeline(pipeline, cases, lambda _: None, diversity=self.diversity))
+            fitted = self.pipeline(interest_count, seed, holdout.train)
+            unpopular = replace(fitted, scoring=replace(fitted.scoring, gamma=0.0))
+            for view in VIEWS:
+                pipeline, cases = fitted if view.with_popularity else unpopular, Cases.of(holdout, view.task)
+                found[view].append(rank_with_pipeline(pipeline, cases, lambda _: None, diversity=diversity))
         return found
 
-    def contrasts(self) -> dict[Task, list[Contrast]]:
-        """K interests against one, for each task."""
-        many, one = self.rankings(self.interest_count), self.rankings(1)
+    def contrasts(self) -> dict[View, list[Contrast]]:
+        """K interests against one."""
         holdout = self.split.apply(self.dataset)
+        many = self.rankings(self.interest_count, self.diversity, holdout)
+        one = self.rankings(1, self.twin_diversity, holdout)
         spaces = item_spaces(holdout.train)
-        return {task: contrast(Cases.of(holdout, task), many[task], one[task], spaces, BOOTSTRAP_SEED) for task in Task}
+        return {
+            view: contrast(Cases.of(holdout, view.task), many[view], one[view], spaces, BOOTSTRAP_SEED)
+            for view in VIEWS
+        }
 
 
-def write(comparison: Comparison, contrasts: dict[Task, list[Contrast]]) -> None:
+def write(comparison: Comparison, contrasts: dict[View, list[Contrast]]) -> None:
     """The figures as JSON and as Markdown."""
     conditions = {
         "split": str(comparison.split),
         "interest_count": comparison.interest_count,
         "seeds": list(comparison.seeds),
         "diversity": comparison.diversity,
+        "twin_diversity": comparison.twin_diversity,
         "confidence": CONFIDENCE,
         "resamples": RESAMPLES,
     }
-    figures = {task: [asdict(each) for each in found] for task, found in contrasts.items()}
-    (comparison.folder / "twin.json").write_text(json.dumps({**conditions, "tasks": figures}, indent=2) + "\n")
+    figures = [{**asdict(view), "contrasts": [asdict(each) for each in found]} for view, found in contrasts.items()]
+    (comparison.folder / "twin.json").write_text(json.dumps({**conditions, "figures": figures}, indent=2) + "\n")
     parts = [
-        f"## Task {task}\n\n{markdown_table(contrast_rows(found, f'K={comparison.interest_count}', 'K=1'))}"
-        for task, found in contrasts.items()
+        f"## {view}\n\n{markdown_table(contrast_rows(found, f'K={comparison.interest_count}', 'K=1'))}"
+        for view, found in contrasts.items()
     ]
     (comparison.folder / "twin.md").write_text("\n".join([f"# K={comparison.interest_count} and K=1\n", *parts]))
 
@@ -104,19 +131,26 @@ def main() -> None:
     parser.add_argument("--split", required=True, help="what is held out")
     parser.add_argument("--interests", type=int, default=4, help="K of the system; its twin has 1")
     parser.add_argument("--seeds", type=int, default=3, help="how many runs of each")
-    parser.add_argument("--diversity", type=float, default=0.0, help="of every request to either")
+    parser.add_argument("--diversity", type=float, default=0.0, help="of every request to the system")
+    parser.add_argument("--twin-diversity", type=float, default=0.0, help="of every request to its twin")
     parser.add_argument("--out", type=Path, default=Path("twin"), help="folder for runs and figures")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     dataset, _ = open_dataset(arguments.data)
     seeds = range(1, arguments.seeds + 1)
     comparison = Comparison(
-        dataset, parse_split(arguments.split), arguments.interests, seeds, arguments.diversity, arguments.out
+        dataset=dataset,
+        split=parse_split(arguments.split),
+        interest_count=arguments.interests,
+        seeds=seeds,
+        diversity=arguments.diversity,
+        twin_diversity=arguments.twin_diversity,
+        folder=arguments.out,
     )
     contrasts = comparison.contrasts()
     write(comparison, contrasts)
-    for task, found in contrasts.items():
-        Console().print(f"\ntask {task}, {len(seeds)} seeds", style="bold")
+    for view, found in contrasts.items():
+        Console().print(f"\n{view}", style="bold")
         Console().print(rows_table(contrast_rows(found, f"K={arguments.interests}", "K=1")))
 
 
