@@ -15,6 +15,7 @@ EXTRA_OF_MODULE = {
     "matplotlib": "train",
     "scipy": "train",
     "threadpoolctl": "train",
+    "tomli_w": "train",
     "safetensors": "train",
     "onnx": "train",
     "onnxmltools": "train",
