@@ -1,6 +1,8 @@
 """The folder of a training run while it is under way: what makes an interrupted run go on.
 
     run.json                         settings, split and digest of the data: only the same run goes on
+    data.json                        what the data are, in numbers
+    environment.json                 machine and versions, of every process that worked on the run
     progress/<name>.safetensors      state at the end of an epoch; its header carries the reports so far
     progress/selection.json          what the validation phase decided
     progress/origin-<n>.safetensors  what the ranker learns from at one origin
@@ -19,20 +21,22 @@ from pathlib import Path
 from types import TracebackType
 
 from pydantic import BaseModel, ConfigDict, ValidationError
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file as load_arrays
 from safetensors.numpy import save_file as save_arrays
 from safetensors.torch import save_file
 from torch import Tensor
 
 from unbraid_core.calibration import Calibration
-from unbraid_core.errors import Conflict
+from unbraid_core.errors import Conflict, IncompatibleError
 from unbraid_core.release.files import sync
 from unbraid_core.release.lock import FileLock
 from unbraid_core.release.replacement import pending, replace_text
 from unbraid_core.types import Scoring
 from unbraid_training.checkpoint import CONFIG_FILE
 from unbraid_training.config import TrainConfig
+from unbraid_training.data.facts import DataFacts
+from unbraid_training.environment import Environment
 from unbraid_training.evaluation.cases import Task
 from unbraid_training.observer import EpochReport
 from unbraid_training.ranker.examples import RankerExamples
@@ -40,6 +44,7 @@ from unbraid_training.ranker.examples import RankerExamples
 __all__ = ["RunFolder", "RunIdentity", "Selection", "Snapshot"]
 
 RUN_FILE, LOCK_FILE, PROGRESS = "run.json", ".lock", "progress"
+DATA_FILE, ENVIRONMENT_FILE = "data.json", "environment.json"
 
 # What a process can leave behind that was killed before the folder was marked.
 FIRST_FILES = {LOCK_FILE, pending(Path(RUN_FILE)).name}
@@ -133,9 +138,13 @@ class RunFolder:
         path = self._progress / f"{name}.safetensors"
         if not path.is_file():
             return None
-        with safe_open(path, framework="pt") as file:
-            reports = [EpochReport.model_validate(report) for report in json.loads(file.metadata()["reports"])]
-            return Snapshot({key: file.get_tensor(key) for key in file.keys()}, reports)  # noqa: SIM118  (not a mapping)
+        try:
+            with safe_open(path, framework="pt") as file:
+                reports = [EpochReport.model_validate(report) for report in json.loads(file.metadata()["reports"])]
+                state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  (not a mapping)
+        except (SafetensorError, ValidationError):
+            raise self.incompatible() from None
+        return Snapshot(state, reports)
 
     def save(self, name: str, snapshot: Snapshot) -> None:
         """Replace the snapshot of that name."""
@@ -151,7 +160,12 @@ class RunFolder:
     def selection(self) -> Selection | None:
         """What the validation phase decided, once it has."""
         path = self._progress / "selection.json"
-        return Selection.model_validate_json(path.read_bytes()) if path.is_file() else None
+        if not path.is_file():
+            return None
+        try:
+            return Selection.model_validate_json(path.read_bytes())
+        except ValidationError:
+            raise self.incompatible() from None
 
     @selection.setter
     def selection(self, selection: Selection) -> None:
@@ -180,6 +194,20 @@ class RunFolder:
     def log(self, reports: list[EpochReport]) -> None:
         """Write metrics.jsonl."""
         replace_text(self.path / "metrics.jsonl", "".join(report.model_dump_json() + "\n" for report in reports))
+
+    def describe(self, facts: DataFacts, environment: Environment) -> None:
+        """Write down what is trained on, and add where."""
+        replace_text(self.path / DATA_FILE, facts.model_dump_json(indent=2) + "\n")
+        path = self.path / ENVIRONMENT_FILE
+        earlier = json.loads(path.read_bytes()) if path.is_file() else []
+        replace_text(path, json.dumps([*earlier, environment.model_dump()], indent=2) + "\n")
+
+    def incompatible(self) -> IncompatibleError:
+        """What to tell where the progress is not what this version would have stored."""
+        return IncompatibleError(
+            f"{self._progress}: was stored by another version of unbraid, or is damaged; go on with the version in "
+            f"{ENVIRONMENT_FILE}, or remove {self._progress} and start over"
+        )
 
     def clean(self) -> None:
         """Drop what only an unfinished run needs."""

@@ -12,14 +12,16 @@ from pathlib import Path
 
 import numpy as np
 
-from unbraid_core.errors import InvalidInput
+from unbraid_core.errors import IncompatibleError, InvalidInput
 from unbraid_core.release import TrainingRecord
 from unbraid_core.types import FloatArray, Query
 from unbraid_training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from unbraid_training.config import DAY_S, TrainConfig
 from unbraid_training.content.item_content import ItemContent, read_content
 from unbraid_training.data.dataset import Dataset
+from unbraid_training.data.facts import DataFacts
 from unbraid_training.data.splits import Split
+from unbraid_training.environment import Environment
 from unbraid_training.item_statistics import log_popularity
 from unbraid_training.model import Model
 from unbraid_training.observer import EpochReport, TrainingObserver
@@ -56,11 +58,13 @@ def train(dataset: Dataset, split: Split, config: TrainConfig, folder: Path, obs
         InvalidInput: too few events to train on, no user to validate with, or no usable text of the items.
         NotFound, IntegrityError: the sentence encoder cannot be read.
         Conflict: the folder holds another run.
+        IncompatibleError: the folder holds this run, but its progress is that of another version.
     """
     data = split.apply(dataset).train
     identity = RunIdentity(settings=config, split=str(split), data_sha256=data.sha256())
     with RunFolder(folder, identity) as run:
         if not run.finished:
+            run.describe(DataFacts.of(dataset, data), Environment.here())
             content = read_content(data.catalogue, config)
             selection = _select(data, content, split, config, run, observer)
             trainer = _refit(data, content, config, selection, run, observer)
@@ -85,8 +89,7 @@ def _select(
     inner = split.inner(data).apply(data)
     validation = Validation(inner, config)
     trainer = _trainer(inner.train, content, config)
-    snapshot = run.load("select")
-    reports = _resume(trainer, snapshot)
+    reports = _resume(trainer, run, "select")
     batch_count = trainer.examples.batch_count
     observer.begin("choosing epochs", config.epochs * batch_count, len(reports) * batch_count)
     while len(reports) < config.epochs and len(reports) - _best_epoch(reports) < config.patience:
@@ -98,7 +101,7 @@ def _select(
         if _best_epoch(reports) == len(reports):
             run.save("best", Snapshot(trainer.state(), reports))
         run.save("select", Snapshot(trainer.state(), reports))
-    _resume(trainer, run.load("best"))
+    _resume(trainer, run, "best")
     observer.begin("fitting the score", FIT_STEP_COUNT, 0)
     scoring = validation.fit_scoring(trainer.model, observer.advance)
     metrics = validation.score(trainer.model, scoring)
@@ -122,7 +125,7 @@ def _refit(
 ) -> Trainer:
     """Train on all training events for as many epochs as were best."""
     trainer = _trainer(data, content, config)
-    reports = _resume(trainer, run.load("refit"))
+    reports = _resume(trainer, run, "refit")
     batch_count = trainer.examples.batch_count
     observer.begin("training on all", selection.epochs * batch_count, len(reports) * batch_count)
     selected = run.load("select")
@@ -176,7 +179,7 @@ def _origin_model(
     """A model of that moment; the newest origin is where the epochs were chosen, so its model is there already."""
     trainer = _trainer(origin.holdout.train, content, config)
     if number == 1:
-        _resume(trainer, run.load("best"))
+        _resume(trainer, run, "best")
         return trainer.model
     observer.begin(f"ranker, origin {number}: training", selection.epochs * trainer.examples.batch_count, 0)
     for epoch in range(selection.epochs):
@@ -197,11 +200,15 @@ def _trainer(data: Dataset, content: ItemContent | None, config: TrainConfig) ->
     return trainer
 
 
-def _resume(trainer: Trainer, snapshot: Snapshot | None) -> list[EpochReport]:
+def _resume(trainer: Trainer, run: RunFolder, name: str) -> list[EpochReport]:
     """Go back to a snapshot, if there is one; the reports of the epochs that it has seen."""
+    snapshot = run.load(name)
     if snapshot is None:
         return []
-    trainer.restore(snapshot.state)
+    try:
+        trainer.restore(snapshot.state)
+    except IncompatibleError:
+        raise run.incompatible() from None
     return list(snapshot.reports)
 
 

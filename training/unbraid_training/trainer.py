@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from unbraid_core.errors import IncompatibleError
 from unbraid_core.types import FloatArray
 from unbraid_training.config import TrainConfig
 from unbraid_training.content.item_content import ItemContent
@@ -87,19 +88,33 @@ class Trainer:
     def state(self) -> dict[str, Tensor]:
         """Everything that ``restore`` needs to go on, as named tensors; training on changes them."""
         state = {MODEL + name: tensor for name, tensor in self.model.state_dict().items()}
+        names = self._trained_names()
         for index, slots in self._optimizer.state_dict()["state"].items():
-            state.update({f"{OPTIMIZER}{index}.{name}": tensor for name, tensor in slots.items()})
+            state.update({f"{OPTIMIZER}{names[index]}.{slot}": tensor for slot, tensor in slots.items()})
         return state
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Go back to a state."""
-        self.model.load_state_dict({key.removeprefix(MODEL): state[key] for key in state if key.startswith(MODEL)})
+        """Go back to a state.
+
+        Raises:
+            IncompatibleError: it is that of another model, as other versions of this code have them.
+        """
+        names = self._trained_names()
         slots: dict[int, dict[str, Tensor]] = {}
-        for key in state:
-            if key.startswith(OPTIMIZER):
-                index, name = key.removeprefix(OPTIMIZER).split(".")
-                slots.setdefault(int(index), {})[name] = state[key]
+        try:
+            self.model.load_state_dict({key.removeprefix(MODEL): state[key] for key in state if key.startswith(MODEL)})
+            for key in state:
+                if key.startswith(OPTIMIZER):
+                    name, slot = key.removeprefix(OPTIMIZER).rsplit(".", 1)
+                    slots.setdefault(names.index(name), {})[slot] = state[key]
+        except (RuntimeError, ValueError):
+            raise IncompatibleError("the state is that of another model; go on with the code that stored it") from None
         self._optimizer.load_state_dict({**self._optimizer.state_dict(), "state": slots})
+
+    def _trained_names(self) -> list[str]:
+        """Names of the parameters, in the order of the optimiser."""
+        name_of = {parameter: name for name, parameter in self.model.named_parameters()}
+        return [name_of[parameter] for group in self._optimizer.param_groups for parameter in group["params"]]
 
     def _step(self, batch: TrainBatch, epoch: int) -> EpochLoss:
         model, mask_BL, targets = self.model, batch.mask_BL, batch.targets
