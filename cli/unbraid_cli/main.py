@@ -11,6 +11,7 @@ EXTRA_OF_MODULE = {
     "rich": "cli",
     "torch": "train",
     "implicit": "train",
+    "jinja2": "train",
     "lightgbm": "train",
     "matplotlib": "train",
     "scipy": "train",

@@ -87,7 +87,7 @@ def train(
 
     Training runs twice: once on a part, to find how long to train and how to weigh the terms of the score, then on all
     events that the split leaves. The same seed and threads give the same model on the same machine.
-    RUN/metrics.jsonl has a line an epoch.
+    RUN/metrics.jsonl has a line an epoch, RUN/report.html shows them.
     """
     from unbraid_training.experiment import read_experiment
 
@@ -104,6 +104,7 @@ def train(
         return
     checkpoint = run_experiment(experiment)
     print_half_lives(checkpoint)
+    console.print(f"report: {experiment.run.out / 'report.html'}", markup=False, soft_wrap=True)
     console.print(f"next: unbraid export {experiment.run.out}", markup=False, soft_wrap=True)
 
 

@@ -25,13 +25,13 @@ from unbraid_training.content.item_encoder import ItemEncoder
 from unbraid_training.content.text_reader import TextReader
 from unbraid_training.encoder import ARCHITECTURE, MultiInterestEncoder
 from unbraid_training.item_vectors import ContentVectors
+from unbraid_training.layout import CONFIG_FILE
 from unbraid_training.model import Model
 from unbraid_training.ranker.files import RANKER_FILES, RankerRecord, load_ranker, save_ranker
 from unbraid_training.ranker.trained import TrainedRanker
 
-__all__ = ["CONFIG_FILE", "Checkpoint", "load_checkpoint", "save_checkpoint"]
+__all__ = ["Checkpoint", "load_checkpoint", "save_checkpoint"]
 
-CONFIG_FILE = "config.json"
 MODEL_FILE = "model.safetensors"
 STATISTICS_FILE = "statistics.safetensors"
 CATALOGUE_FILE = "items.arrow"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from pydantic import BaseModel
 
-__all__ = ["EpochReport", "TrainingObserver"]
+__all__ = ["EpochReport", "TrainingObserver", "best_epoch"]
 
 
 class EpochReport(BaseModel):
@@ -25,6 +26,12 @@ class EpochReport(BaseModel):
     half_life_days: list[float]
     restlessness: float
     validation: dict[str, float]
+
+
+def best_epoch(reports: Sequence[EpochReport]) -> int:
+    """How many epochs gave the best validation NDCG@50; the fewest where equal, 0 before the first."""
+    ndcg_E = [report.validation["ndcg@50"] for report in reports]
+    return 1 + ndcg_E.index(max(ndcg_E)) if ndcg_E else 0
 
 
 class TrainingObserver(Protocol):

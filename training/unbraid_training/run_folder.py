@@ -7,6 +7,7 @@
     progress/selection.json          what the validation phase decided
     progress/origin-<n>.safetensors  what the ranker learns from at one origin
     metrics.jsonl                    a line an epoch
+    report.html                      all of that for a person
 
 Every file is replaced by a rename, so a process that is killed leaves the end of some epoch behind.
 """
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,18 +35,18 @@ from unbraid_core.release.files import sync
 from unbraid_core.release.lock import FileLock
 from unbraid_core.release.replacement import pending, replace_text
 from unbraid_core.types import Scoring
-from unbraid_training.checkpoint import CONFIG_FILE
 from unbraid_training.config import TrainConfig
 from unbraid_training.data.facts import DataFacts
 from unbraid_training.environment import Environment
 from unbraid_training.evaluation.cases import Task
+from unbraid_training.layout import CONFIG_FILE, DATA_FILE, ENVIRONMENT_FILE, METRICS_FILE, RUN_FILE
 from unbraid_training.observer import EpochReport
 from unbraid_training.ranker.examples import RankerExamples
+from unbraid_training.report.run_report import write_report
 
 __all__ = ["RunFolder", "RunIdentity", "Selection", "Snapshot"]
 
-RUN_FILE, LOCK_FILE, PROGRESS = "run.json", ".lock", "progress"
-DATA_FILE, ENVIRONMENT_FILE = "data.json", "environment.json"
+LOCK_FILE, PROGRESS = ".lock", "progress"
 
 # What a process can leave behind that was killed before the folder was marked.
 FIRST_FILES = {LOCK_FILE, pending(Path(RUN_FILE)).name}
@@ -91,13 +93,16 @@ class RunFolder:
     Args:
         path: made where it is missing.
         identity: of the run.
+        report_every_s: how old the report of an unfinished run may be at the end of an epoch.
 
     Raises:
         Conflict: the folder holds another run, finished or not, or another process works on it.
     """
 
-    def __init__(self, path: Path, identity: RunIdentity) -> None:
+    def __init__(self, path: Path, identity: RunIdentity, report_every_s: float = 15.0) -> None:
         self.path = path
+        self._report_every_s = report_every_s
+        self._reported_s = time.monotonic()
         self._progress = path / PROGRESS
         marker = path / RUN_FILE
         if not marker.is_file() and path.exists() and not {entry.name for entry in path.iterdir()} <= FIRST_FILES:
@@ -192,8 +197,11 @@ class RunFolder:
         fresh.replace(path)
 
     def log(self, reports: list[EpochReport]) -> None:
-        """Write metrics.jsonl."""
-        replace_text(self.path / "metrics.jsonl", "".join(report.model_dump_json() + "\n" for report in reports))
+        """Write metrics.jsonl, and the report unless it is fresh."""
+        replace_text(self.path / METRICS_FILE, "".join(report.model_dump_json() + "\n" for report in reports))
+        if time.monotonic() - self._reported_s >= self._report_every_s:
+            write_report(self.path)
+            self._reported_s = time.monotonic()
 
     def describe(self, facts: DataFacts, environment: Environment) -> None:
         """Write down what is trained on, and add where."""
@@ -210,8 +218,9 @@ class RunFolder:
         )
 
     def clean(self) -> None:
-        """Drop what only an unfinished run needs."""
+        """Drop what only an unfinished run needs, and report what a finished one has."""
         if self._progress.is_dir():
+            write_report(self.path)
             shutil.rmtree(self._progress)
 
     def __enter__(self) -> RunFolder:

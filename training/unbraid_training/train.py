@@ -24,7 +24,7 @@ from unbraid_training.data.splits import Split
 from unbraid_training.environment import Environment
 from unbraid_training.item_statistics import log_popularity
 from unbraid_training.model import Model
-from unbraid_training.observer import EpochReport, TrainingObserver
+from unbraid_training.observer import EpochReport, TrainingObserver, best_epoch
 from unbraid_training.ranker.fitting import fit_ranker
 from unbraid_training.ranker.origin import Origin, find_origins
 from unbraid_training.ranker.trained import TrainedRanker
@@ -92,13 +92,13 @@ def _select(
     reports = _resume(trainer, run, "select")
     batch_count = trainer.examples.batch_count
     observer.begin("choosing epochs", config.epochs * batch_count, len(reports) * batch_count)
-    while len(reports) < config.epochs and len(reports) - _best_epoch(reports) < config.patience:
+    while len(reports) < config.epochs and len(reports) - best_epoch(reports) < config.patience:
         loss = trainer.run_epoch(len(reports), observer.advance)
         metrics = validation.score(trainer.model, first_scoring(config))
         reports.append(_report("select", len(reports), loss, trainer, metrics))
         observer.epoch(reports[-1])
         run.log(reports)
-        if _best_epoch(reports) == len(reports):
+        if best_epoch(reports) == len(reports):
             run.save("best", Snapshot(trainer.state(), reports))
         run.save("select", Snapshot(trainer.state(), reports))
     _resume(trainer, run, "best")
@@ -106,7 +106,7 @@ def _select(
     scoring = validation.fit_scoring(trainer.model, observer.advance)
     metrics = validation.score(trainer.model, scoring)
     selection = Selection(
-        epochs=_best_epoch(reports),
+        epochs=best_epoch(reports),
         scoring=scoring,
         calibration=validation.fit_calibration(trainer.model, scoring),
         validation=metrics,
@@ -210,12 +210,6 @@ def _resume(trainer: Trainer, run: RunFolder, name: str) -> list[EpochReport]:
     except IncompatibleError:
         raise run.incompatible() from None
     return list(snapshot.reports)
-
-
-def _best_epoch(reports: list[EpochReport]) -> int:
-    """How many epochs gave the best validation NDCG@50; the fewest where equal, 0 before the first."""
-    ndcg_E = [report.validation["ndcg@50"] for report in reports]
-    return 1 + int(np.argmax(ndcg_E)) if ndcg_E else 0
 
 
 def _report(phase: str, epoch: int, loss: EpochLoss, trainer: Trainer, validation: dict[str, float]) -> EpochReport:

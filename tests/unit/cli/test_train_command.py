@@ -88,6 +88,16 @@ def test_the_decay_can_be_chosen(
     assert "nats, cosine" in stderr
 
 
+def test_the_report_can_be_made_again(unbraid: Unbraid, data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    assert unbraid("train", "--data", data, "--out", out, *SMALL)[0] == 0
+    (out / "report.html").unlink()
+    code, stdout, _ = unbraid("report", out)
+    assert (code, stdout) == (0, f"{out / 'report.html'}\n")
+    assert "Finished" in (out / "report.html").read_text()
+    assert_refused(unbraid("report", tmp_path), "no training run there", "unbraid train")
+
+
 def test_left_out_rows_are_reported(unbraid: Unbraid, data: Path, tmp_path: Path) -> None:
     events = (data / "events.csv").read_text()
     (tmp_path / "events.csv").write_text(events + '"user-1","item-2",soon,"view"\n')

@@ -44,7 +44,7 @@ FILES = (
     "statistics.safetensors",
 )
 # What says when and where a run was computed, so that it differs between two runs.
-CIRCUMSTANCES = ("environment.json",)
+CIRCUMSTANCES = ("environment.json", "report.html")
 
 
 def digests(folder: Path) -> dict[str, str]:
