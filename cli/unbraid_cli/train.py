@@ -14,6 +14,8 @@ from unbraid_cli.console import console, facts_table, progress
 
 if TYPE_CHECKING:
     from unbraid_training.checkpoint import Checkpoint
+    from unbraid_training.data.dataset import Dataset
+    from unbraid_training.device import DeviceChoice
     from unbraid_training.experiment import Experiment
     from unbraid_training.observer import EpochReport
 
@@ -79,6 +81,10 @@ def train(
         int | None,
         typer.Option(min=1, help="Of PyTorch; more pay off with larger models, on idle cores.", show_default="1"),
     ] = None,
+    device: Annotated[
+        Literal["auto", "cpu", "cuda"] | None,
+        typer.Option(help="cuda multiplies in bf16 and fails where it cannot be had.", show_default="auto"),
+    ] = None,
     print_config: Annotated[
         bool, typer.Option("--print-config", help="Print the experiment as TOML, with every setting, and stop.")
     ] = False,
@@ -95,34 +101,50 @@ def train(
     fading = {"kind": decay, "half_lives_s": _half_lives_s(half_life)}
     flags: dict[str, dict[str, object]] = {
         "data": {"path": data, "split": split},
-        "run": {"out": out, "threads": threads},
+        "run": {"out": out, "device": device, "threads": threads},
         "train": {**sizes, "decay": fading, "content": {"text": item_text}, "epochs": epochs, "seed": seed},
     }
     experiment = read_experiment(config, flags)
     if print_config:
         console.print(experiment.to_toml(), end="", markup=False, soft_wrap=True)
         return
-    checkpoint = run_experiment(experiment)
-    print_half_lives(checkpoint)
-    console.print(f"report: {experiment.run.out / 'report.html'}", markup=False, soft_wrap=True)
-    console.print(f"next: unbraid export {experiment.run.out}", markup=False, soft_wrap=True)
+    run_experiment(experiment)
 
 
-def run_experiment(experiment: Experiment) -> Checkpoint:
-    """Train as an experiment says, with a progress display."""
+def run_experiment(experiment: Experiment) -> None:
+    """Train as an experiment says, and show progress and result; under torchrun only its first process does."""
     import torch
 
-    from unbraid_training.data.sources import open_dataset
     from unbraid_training.data.splits import parse_split
+    from unbraid_training.device import choose_device
+    from unbraid_training.ranks import is_first, joined
     from unbraid_training.train import train as run_training
 
     rule = parse_split(experiment.data.split)
-    dataset, report = open_dataset(experiment.data.path)
-    for line in report.lines():
-        console.print(line, markup=False, soft_wrap=True)
+    choice = choose_device(experiment.run.device)
     torch.set_num_threads(experiment.run.threads)
-    with TrainingDisplay() as display:
-        return run_training(dataset, rule, experiment.train, experiment.run.out, display)
+    with joined(choice.device):
+        dataset = _read(experiment.data.path, choice)
+        with TrainingDisplay() as display:
+            checkpoint = run_training(dataset, rule, experiment.train, experiment.run.out, display, choice)
+        if is_first():
+            print_half_lives(checkpoint)
+            console.print(f"report: {experiment.run.out / 'report.html'}", markup=False, soft_wrap=True)
+            console.print(f"next: unbraid export {experiment.run.out}", markup=False, soft_wrap=True)
+
+
+def _read(source: Path, choice: DeviceChoice) -> Dataset:
+    """Read the data, the first process before the others: what is wrong with them is said once."""
+    from unbraid_training.data.sources import open_dataset
+    from unbraid_training.ranks import first_then_others, is_first, rank_count
+
+    dataset, report = first_then_others(lambda: open_dataset(source))
+    if is_first():
+        for line in report.lines():
+            console.print(line, markup=False, soft_wrap=True)
+        together = f" in {rank_count()} processes" if rank_count() > 1 else ""
+        console.print(f"device: {choice.device} ({choice.reason}){together}", markup=False, soft_wrap=True)
+    return dataset
 
 
 def _half_lives_s(days: list[float] | None) -> list[float] | None:

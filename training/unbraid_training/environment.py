@@ -11,6 +11,9 @@ from pathlib import Path
 import torch
 from pydantic import BaseModel, ConfigDict
 
+from unbraid_training.device import DeviceChoice
+from unbraid_training.ranks import rank_count
+
 __all__ = ["Environment"]
 
 PACKAGES = ("unbraid", "torch", "numpy", "faiss-cpu", "implicit", "scipy", "pyarrow", "safetensors")
@@ -28,6 +31,9 @@ class Environment(BaseModel):
         core_count: cores that the process may use.
         memory_gib: of the machine.
         threads: of PyTorch.
+        device, device_reason: on what was computed, and why.
+        precision: in which numbers matrices were multiplied.
+        process_count: processes that trained together.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -40,10 +46,14 @@ class Environment(BaseModel):
     core_count: int
     memory_gib: float
     threads: int
+    device: str
+    device_reason: str
+    precision: str
+    process_count: int
 
     @classmethod
-    def here(cls) -> Environment:
-        """The present process."""
+    def here(cls, choice: DeviceChoice) -> Environment:
+        """The present process, which computes on a device."""
         return cls(
             started_time=datetime.now(UTC).isoformat(timespec="seconds"),
             python=platform.python_version(),
@@ -53,6 +63,10 @@ class Environment(BaseModel):
             core_count=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
             memory_gib=round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
             threads=torch.get_num_threads(),
+            device=str(choice.device),
+            device_reason=choice.reason,
+            precision=choice.precision,
+            process_count=rank_count(),
         )
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
@@ -30,6 +30,19 @@ class TrainBatch:
     mask_BL: Tensor
     newest_s_B: Tensor
     targets: Targets
+
+    def share(self, rank: int, rank_count: int) -> TrainBatch:
+        """Every ``rank_count``-th example, beginning with that of the rank; there may be none."""
+        return self._each(lambda tensor: tensor[rank::rank_count])
+
+    def to(self, device: torch.device) -> TrainBatch:
+        """The same on another device."""
+        return self._each(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> TrainBatch:
+        targets = {field.name: change(getattr(self.targets, field.name)) for field in fields(self.targets)}
+        others = {field.name: change(getattr(self, field.name)) for field in fields(self) if field.name != "targets"}
+        return TrainBatch(**others, targets=Targets(**targets))
 
 
 class Examples:

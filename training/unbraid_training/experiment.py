@@ -14,7 +14,7 @@ import tomllib
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -23,7 +23,9 @@ from pydantic_core import ErrorDetails
 from unbraid_core.errors import InvalidInput, NotFound
 from unbraid_training.config import Count, TrainConfig
 
-__all__ = ["DataTable", "Experiment", "RunTable", "read_experiment"]
+__all__ = ["DataTable", "Device", "Experiment", "RunTable", "read_experiment"]
+
+Device = Literal["auto", "cpu", "cuda"]
 
 
 class DataTable(BaseModel):
@@ -36,11 +38,12 @@ class DataTable(BaseModel):
 
 
 class RunTable(BaseModel):
-    """The folder of the run, and the number of threads of PyTorch."""
+    """The folder of the run, and on what to compute: a device, and the number of threads of PyTorch."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     out: Path = Path("run")
+    device: Device = "auto"
     threads: Count = 1
 
 
@@ -107,6 +110,8 @@ def _refusal(error: ValidationError, where: str) -> InvalidInput:
         return InvalidInput(f"{where}data.path", "is missing; name the folder of events and items with --data")
     if first["type"] == "extra_forbidden":
         return InvalidInput(f"{where}{field}", _unknown_key(first))
+    if first["type"] == "value_error":
+        return InvalidInput(f"{where}{field}", first["msg"].removeprefix("Value error, "))
     return InvalidInput(f"{where}{field}", f"is {first['input']!r}: {first['msg']}; correct it")
 
 

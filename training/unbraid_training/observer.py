@@ -7,7 +7,7 @@ from typing import Protocol
 
 from pydantic import BaseModel
 
-__all__ = ["EpochReport", "TrainingObserver", "best_epoch"]
+__all__ = ["EpochReport", "Silence", "TrainingObserver", "best_epoch"]
 
 
 class EpochReport(BaseModel):
@@ -48,3 +48,16 @@ class TrainingObserver(Protocol):
     def epoch(self, report: EpochReport) -> None:
         """An epoch is over."""
         ...
+
+
+class Silence:
+    """A TrainingObserver that does nothing."""
+
+    def begin(self, title: str, step_count: int, done_count: int) -> None:
+        """Do nothing."""
+
+    def advance(self) -> None:
+        """Do nothing."""
+
+    def epoch(self, report: EpochReport) -> None:
+        """Do nothing."""

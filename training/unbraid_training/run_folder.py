@@ -44,7 +44,7 @@ from unbraid_training.observer import EpochReport
 from unbraid_training.ranker.examples import RankerExamples
 from unbraid_training.report.run_report import write_report
 
-__all__ = ["RunFolder", "RunIdentity", "Selection", "Snapshot"]
+__all__ = ["RunFolder", "RunIdentity", "Selection", "Snapshot", "incompatible_progress"]
 
 LOCK_FILE, PROGRESS = ".lock", "progress"
 
@@ -85,6 +85,15 @@ class Snapshot:
 
     state: Mapping[str, Tensor]
     reports: list[EpochReport]
+
+
+def incompatible_progress(folder: Path) -> IncompatibleError:
+    """What to tell where the progress in the folder of a run is not what this version would have stored."""
+    progress = folder / PROGRESS
+    return IncompatibleError(
+        f"{progress}: was stored by another version of unbraid, or is damaged; go on with the version in "
+        f"{ENVIRONMENT_FILE}, or remove {progress} and start over"
+    )
 
 
 class RunFolder:
@@ -148,7 +157,7 @@ class RunFolder:
                 reports = [EpochReport.model_validate(report) for report in json.loads(file.metadata()["reports"])]
                 state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  (not a mapping)
         except (SafetensorError, ValidationError):
-            raise self.incompatible() from None
+            raise incompatible_progress(self.path) from None
         return Snapshot(state, reports)
 
     def save(self, name: str, snapshot: Snapshot) -> None:
@@ -170,18 +179,19 @@ class RunFolder:
         try:
             return Selection.model_validate_json(path.read_bytes())
         except ValidationError:
-            raise self.incompatible() from None
+            raise incompatible_progress(self.path) from None
 
     @selection.setter
     def selection(self, selection: Selection) -> None:
         replace_text(self._progress / "selection.json", selection.model_dump_json(indent=2) + "\n")
 
-    def load_examples(self, number: int) -> dict[Task, RankerExamples] | None:
-        """What was saved of the origin of that number, if there is anything."""
-        path = self._progress / f"origin-{number}.safetensors"
-        if not path.is_file():
-            return None
-        arrays = load_arrays(path)
+    def has_examples(self, number: int) -> bool:
+        """Whether the examples of the origin of that number were kept."""
+        return (self._progress / f"origin-{number}.safetensors").is_file()
+
+    def load_examples(self, number: int) -> dict[Task, RankerExamples]:
+        """What was kept of that origin."""
+        arrays = load_arrays(self._progress / f"origin-{number}.safetensors")
         return {
             task: RankerExamples(**{name: arrays[f"{task}.{name}"] for name in RankerExamples.__slots__})
             for task in Task
@@ -209,13 +219,6 @@ class RunFolder:
         path = self.path / ENVIRONMENT_FILE
         earlier = json.loads(path.read_bytes()) if path.is_file() else []
         replace_text(path, json.dumps([*earlier, environment.model_dump()], indent=2) + "\n")
-
-    def incompatible(self) -> IncompatibleError:
-        """What to tell where the progress is not what this version would have stored."""
-        return IncompatibleError(
-            f"{self._progress}: was stored by another version of unbraid, or is damaged; go on with the version in "
-            f"{ENVIRONMENT_FILE}, or remove {self._progress} and start over"
-        )
 
     def clean(self) -> None:
         """Drop what only an unfinished run needs, and report what a finished one has."""

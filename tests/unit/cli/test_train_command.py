@@ -159,6 +159,7 @@ def assert_refused(answer: tuple[int, str, str], *expected: str) -> None:
         (["--decay", "slow"], ["--decay", "learned"]),
         (["--half-life", "0"], ["--half-life", "is 0 days"]),
         (["--half-life", "1", "--half-life", "2"], ["half_lives_s", "has 2 values for 4 interests"]),
+        (["--device", "tpu"], ["--device", "cuda"]),
         (["--split", "yesterday"], ["split", "yesterday", "last-10"]),
         (["--split", "last-0"], ["split", "last-0"]),
         (["--split", "before-2001-01-01"], ["split", "before-2001-01-01", "2024"]),

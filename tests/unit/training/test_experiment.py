@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from unbraid_core.errors import InvalidInput, NotFound
-from unbraid_training.config import TrainConfig
+from unbraid_training.config import DecayConfig, TrainConfig
 from unbraid_training.experiment import Experiment, read_experiment
 
 REFERENCE = Path(__file__).parents[3] / "docs" / "training.md"
@@ -26,7 +26,9 @@ threads = 2
 
 [train]
 interest_count = 3
-half_life_range_s = [3600, 7200.0]
+
+[train.decay]
+range_s = [3600, 7200.0]
 """
 
 
@@ -40,7 +42,7 @@ def test_a_file_says_everything_and_the_rest_is_default(tmp_path: Path) -> None:
     experiment = read_experiment(written(tmp_path, FULL), {})
     assert experiment.data.path == Path("shop")
     assert (experiment.data.split, experiment.run.out, experiment.run.threads) == ("last-5", Path("runs/a"), 2)
-    assert experiment.train == TrainConfig(interest_count=3, half_life_range_s=(3600.0, 7200.0))
+    assert experiment.train == TrainConfig(interest_count=3, decay=DecayConfig(range_s=(3600.0, 7200.0)))
 
 
 def test_flags_come_before_the_file(tmp_path: Path) -> None:
@@ -51,7 +53,7 @@ def test_flags_come_before_the_file(tmp_path: Path) -> None:
     experiment = read_experiment(written(tmp_path, FULL), flags)
     assert (experiment.data.path, experiment.data.split) == (Path("other"), "last-5")
     assert (experiment.train.interest_count, experiment.train.seed) == (5, 9)
-    assert experiment.train.half_life_range_s == (3600.0, 7200.0)
+    assert experiment.train.decay.range_s == (3600.0, 7200.0)
 
 
 @pytest.mark.parametrize("name", ["shop", 'a "quoted" folder', "a\\b", "crème 🍮"])
@@ -75,6 +77,8 @@ def test_what_is_printed_gives_the_same_experiment_again(tmp_path: Path, name: s
         ("[data]\npath = 'a'\n[train]\nepochs = true", "train.epochs: is True: Input should be a valid integer"),
         ("[data]\npath = 'a'\n[train]\nepochs = '3'", "train.epochs: is '3': Input should be a valid integer"),
         ("[data]\npath = 'a'\n[train]\nseed = -1", "train.seed: is -1"),
+        ("[data]\npath = 'a'\n[train.decay]\nrnge_s = 3", "train.decay.rnge_s: unknown key; did you mean 'range_s'?"),
+        ("[data]\npath = 'a'\n[train.decay]\nhalf_lives_s = [1, 2]", "train: decay.half_lives_s has 2 values for 4"),
         ("[data]\npath = 'a'\n[train]\nepochs = 2026-01-01", "train.epochs: is '2026-01-01'"),
         ("data = 3", "data: is 3"),
         ("train = [", "not a readable TOML file"),

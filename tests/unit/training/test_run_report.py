@@ -90,6 +90,10 @@ def reports(*, epoch_count: int, refit_count: int = 0) -> list[EpochReport]:
             epoch=epoch,
             loss=5 - epoch,
             routing_information=0.3,
+            effective_events=2.0,
+            usage_entropy=1.0,
+            cosine=0.1,
+            restlessness=0.2,
             half_life_days=[1.0, 40.0],
             validation=validation,
         )
@@ -100,7 +104,8 @@ def reports(*, epoch_count: int, refit_count: int = 0) -> list[EpochReport]:
 
 def test_every_number_of_every_epoch_is_drawn() -> None:
     drawn = panels(reports(epoch_count=3, refit_count=2))
-    assert set(drawn) == {"loss", "routing_information", "half_life_days", "validation ndcg", "validation recall"}
+    numbers = {"loss", "routing_information", "effective_events", "usage_entropy", "cosine", "restlessness"}
+    assert set(drawn) == {*numbers, "half_life_days", "validation ndcg", "validation recall"}
     assert drawn["loss"] == {("", "select"): [(1, 4), (2, 3), (3, 2)], ("", "refit"): [(1, 4), (2, 3)]}
     assert set(drawn["validation ndcg"]) == {("ndcg@50", "select"), ("ndcg@20", "select")}
     assert drawn["half_life_days"]["interest 1", "refit"] == [(1, 40.0), (2, 40.0)]

@@ -22,6 +22,7 @@ from unbraid_core.release.replacement import pending
 from unbraid_training.checkpoint import load_checkpoint
 from unbraid_training.config import DAY_S, DecayConfig, TrainConfig
 from unbraid_training.data.dataset import Dataset
+from unbraid_training.data.splits import LastEvents
 from unbraid_training.item_statistics import log_popularity
 from unbraid_training.run_folder import RunFolder, RunIdentity, Snapshot
 from unbraid_training.trainer import Trainer
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
     from tests.unit.training.conftest import TrainTiny, Watcher
 
-FILES = (
 FILES = (
     "config.json",
     "data.json",
@@ -218,7 +218,7 @@ def test_every_process_that_worked_on_a_run_is_written_down(
 def test_the_data_are_described(tiny_run: Path, tiny_dataset: Dataset) -> None:
     facts = json.loads((tiny_run / "data.json").read_text())
     assert facts["event_count"] == len(tiny_dataset)
-    assert facts["training_event_count"] == len(tiny_dataset) - 5 * 40
+    assert facts["training_event_count"] == len(LastEvents(5).apply(tiny_dataset).train)
     assert facts["user_count"] == facts["training_user_count"] == 40
     assert facts["actions"] == {"": 0, "view": len(tiny_dataset)}
     assert facts["first_time"] < facts["last_time"]
