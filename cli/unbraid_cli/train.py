@@ -14,32 +14,50 @@ from unbraid_cli.console import console, facts_table, progress
 
 if TYPE_CHECKING:
     from unbraid_training.checkpoint import Checkpoint
+    from unbraid_training.data.dataset import Dataset
+    from unbraid_training.device import DeviceChoice
+    from unbraid_training.experiment import Experiment
     from unbraid_training.observer import EpochReport
 
-__all__ = ["TrainingDisplay", "print_half_lives", "train"]
+__all__ = ["TrainingDisplay", "print_half_lives", "run_experiment", "train"]
 
 DAY_S = 86_400.0
 
 
 def train(
-    data: Annotated[Path, typer.Option("--data", help="Folder with events and items: see unbraid data check.")],
-    out: Annotated[Path, typer.Option(help="Folder of the run; an interrupted run there goes on.")] = Path("run"),
+    config: Annotated[
+        Path | None, typer.Option(help="An experiment as TOML: see docs/training.md. Other options come before it.")
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option("--data", help="Folder with events and items: see unbraid data check.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the run; an interrupted run there goes on.", show_default="run")
+    ] = None,
     split: Annotated[
-        str,
+        str | None,
         typer.Option(
             help="What to train on: all, or what a hold-out leaves: last-10 (of each user), before-DATE, "
-            "before-DATE-until-DATE (DATE as 2011-11-01)."
+            "before-DATE-until-DATE (DATE as 2011-11-01).",
+            show_default="all",
         ),
-    ] = "all",
-    interests: Annotated[int, typer.Option(min=1, max=64, help="Interests of a user, K.")] = 4,
-    dimension: Annotated[int, typer.Option(min=2, max=4096, help="Dimensions of the vectors, D.")] = 64,
-    max_history: Annotated[int, typer.Option(min=1, max=10_000, help="Newest events that count, L.")] = 50,
+    ] = None,
+    interests: Annotated[
+        int | None, typer.Option(min=1, max=64, help="Interests of a user, K.", show_default="4")
+    ] = None,
+    dimension: Annotated[
+        int | None, typer.Option(min=2, max=4096, help="Dimensions of the vectors, D.", show_default="64")
+    ] = None,
+    max_history: Annotated[
+        int | None, typer.Option(min=1, max=10_000, help="Newest events that count, L.", show_default="50")
+    ] = None,
     decay: Annotated[
-        Literal["learned", "fixed", "none"],
+        Literal["learned", "fixed", "none"] | None,
         typer.Option(
-            help="How interests fade: at half-lives that are learned, or fixed where they start, or not at all."
+            help="How interests fade: at half-lives that are learned, or fixed where they start, or not at all.",
+            show_default="learned",
         ),
-    ] = "learned",
+    ] = None,
     half_life: Annotated[
         list[float] | None,
         typer.Option(
@@ -47,63 +65,96 @@ def train(
         ),
     ] = None,
     item_text: Annotated[
-        str,
+        str | None,
         typer.Option(
             help="Vectors from the items' text, also for items that come later: none, tfidf, or a folder with a "
-            "pretrained sentence encoder."
+            "pretrained sentence encoder.",
+            show_default="none",
         ),
-    ] = "none",
-    epochs: Annotated[int, typer.Option(min=1, help="At most; training stops when validation does not improve.")] = 30,
-    seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 1,
+    ] = None,
+    epochs: Annotated[
+        int | None,
+        typer.Option(min=1, help="At most; training stops when validation does not improve.", show_default="30"),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Of everything random.", show_default="1")] = None,
     threads: Annotated[
-        int, typer.Option(min=1, help="Of PyTorch; more pay off with larger models, on idle cores.")
-    ] = 1,
+        int | None,
+        typer.Option(min=1, help="Of PyTorch; more pay off with larger models, on idle cores.", show_default="1"),
+    ] = None,
+    device: Annotated[
+        Literal["auto", "cpu", "cuda"] | None,
+        typer.Option(help="cuda multiplies in bf16 and fails where it cannot be had.", show_default="auto"),
+    ] = None,
+    print_config: Annotated[
+        bool, typer.Option("--print-config", help="Print the experiment as TOML, with every setting, and stop.")
+    ] = False,
 ) -> None:
     """Train a multi-interest encoder, choosing epochs and score weights on held-out users.
 
     Training runs twice: once on a part, to find how long to train and how to weigh the terms of the score, then on all
     events that the split leaves. The same seed and threads give the same model on the same machine.
-    RUN/metrics.jsonl has a line an epoch.
+    RUN/metrics.jsonl has a line an epoch, RUN/report.html shows them.
     """
+    from unbraid_training.experiment import read_experiment
+
+    sizes: dict[str, object] = {"interest_count": interests, "dimension": dimension, "max_history": max_history}
+    fading = {"kind": decay, "half_lives_s": _half_lives_s(half_life)}
+    flags: dict[str, dict[str, object]] = {
+        "data": {"path": data, "split": split},
+        "run": {"out": out, "device": device, "threads": threads},
+        "train": {**sizes, "decay": fading, "content": {"text": item_text}, "epochs": epochs, "seed": seed},
+    }
+    experiment = read_experiment(config, flags)
+    if print_config:
+        console.print(experiment.to_toml(), end="", markup=False, soft_wrap=True)
+        return
+    run_experiment(experiment)
+
+
+def run_experiment(experiment: Experiment) -> None:
+    """Train as an experiment says, and show progress and result; under torchrun only its first process does."""
     import torch
 
-    from unbraid_training.config import DecayConfig, TrainConfig
-    from unbraid_training.content.config import ContentConfig
-    from unbraid_training.data.sources import open_dataset
     from unbraid_training.data.splits import parse_split
+    from unbraid_training.device import choose_device
+    from unbraid_training.ranks import is_first, joined
     from unbraid_training.train import train as run_training
 
-    rule = parse_split(split)
-    dataset, report = open_dataset(data)
-    for line in report.lines():
-        console.print(line, markup=False, soft_wrap=True)
-    settings = TrainConfig(
-        interest_count=interests,
-        dimension=dimension,
-        max_history=max_history,
-        decay=DecayConfig(kind=decay, half_lives_s=_half_lives_s(half_life or [], interests)),
-        content=ContentConfig(text=item_text),
-        epochs=epochs,
-        seed=seed,
-    )
-    torch.set_num_threads(threads)
-    with TrainingDisplay() as display:
-        checkpoint = run_training(dataset, rule, settings, out, display)
-    print_half_lives(checkpoint)
-    console.print(f"next: unbraid export {out}", markup=False, soft_wrap=True)
+    rule = parse_split(experiment.data.split)
+    choice = choose_device(experiment.run.device)
+    torch.set_num_threads(experiment.run.threads)
+    with joined(choice.device):
+        dataset = _read(experiment.data.path, choice)
+        with TrainingDisplay() as display:
+            checkpoint = run_training(dataset, rule, experiment.train, experiment.run.out, display, choice)
+        if is_first():
+            print_half_lives(checkpoint)
+            console.print(f"report: {experiment.run.out / 'report.html'}", markup=False, soft_wrap=True)
+            console.print(f"next: unbraid export {experiment.run.out}", markup=False, soft_wrap=True)
 
 
-def _half_lives_s(days: list[float], interest_count: int) -> tuple[float, ...]:
+def _read(source: Path, choice: DeviceChoice) -> Dataset:
+    """Read the data, the first process before the others: what is wrong with them is said once."""
+    from unbraid_training.data.sources import open_dataset
+    from unbraid_training.ranks import first_then_others, is_first, rank_count
+
+    dataset, report = first_then_others(lambda: open_dataset(source))
+    if is_first():
+        for line in report.lines():
+            console.print(line, markup=False, soft_wrap=True)
+        together = f" in {rank_count()} processes" if rank_count() > 1 else ""
+        console.print(f"device: {choice.device} ({choice.reason}){together}", markup=False, soft_wrap=True)
+    return dataset
+
+
+def _half_lives_s(days: list[float] | None) -> list[float] | None:
     from unbraid_core.errors import InvalidInput
 
-    if len(days) not in (0, 1, interest_count):
-        raise InvalidInput(
-            "--half-life",
-            f"is given {len(days)} times for {interest_count} interests; give one for all, or one for each",
-        )
+    if not days:
+        return None
     if any(not 0 < each < math.inf for each in days):
         raise InvalidInput("--half-life", f"is {min(days):g} days; half-lives are above 0 and finite")
-    return tuple(DAY_S * each for each in days)
+    return [DAY_S * each for each in days]
 
 
 def print_half_lives(checkpoint: Checkpoint) -> None:

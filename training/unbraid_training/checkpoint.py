@@ -18,19 +18,20 @@ from unbraid_core.errors import IntegrityError, NotFound
 from unbraid_core.release import EncoderSpec, FileEntry, TrainingRecord
 from unbraid_core.release.files import entry, sync
 from unbraid_core.release.replacement import replace_text
+from unbraid_core.release.seal import UNSEALED, own_digest
 from unbraid_core.types import DoubleArray, FloatArray, Profile, Scoring
 from unbraid_training.config import TrainConfig
 from unbraid_training.content.item_encoder import ItemEncoder
 from unbraid_training.content.text_reader import TextReader
 from unbraid_training.encoder import ARCHITECTURE, MultiInterestEncoder
 from unbraid_training.item_vectors import ContentVectors
+from unbraid_training.layout import CONFIG_FILE
 from unbraid_training.model import Model
 from unbraid_training.ranker.files import RANKER_FILES, RankerRecord, load_ranker, save_ranker
 from unbraid_training.ranker.trained import TrainedRanker
 
-__all__ = ["CONFIG_FILE", "Checkpoint", "load_checkpoint", "save_checkpoint"]
+__all__ = ["Checkpoint", "load_checkpoint", "save_checkpoint"]
 
-CONFIG_FILE = "config.json"
 MODEL_FILE = "model.safetensors"
 STATISTICS_FILE = "statistics.safetensors"
 CATALOGUE_FILE = "items.arrow"
@@ -43,11 +44,12 @@ SPACE_ID_LENGTH = 16
 
 
 class CheckpointConfig(BaseModel):
-    """config.json: everything that is not a tensor, and the digests of the other files."""
+    """config.json: everything that is not a tensor, the digests of the other files, and that of its own bytes."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    format_version: Literal[1]
+    format_version: Literal[2] = 2
+    config_sha256: str = UNSEALED
     settings: TrainConfig
     actions: list[str]
     scoring: Scoring
@@ -56,6 +58,14 @@ class CheckpointConfig(BaseModel):
     ranker: RankerRecord | None = None
     text_columns: list[str] | None = None
     files: dict[str, FileEntry]
+
+    def sealed(self) -> CheckpointConfig:
+        """The same with its digest."""
+        return self.model_copy(update={"config_sha256": own_digest(self.to_json().encode())})
+
+    def to_json(self) -> str:
+        """The text of the file."""
+        return self.model_dump_json(indent=2) + "\n"
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,7 +153,6 @@ def save_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
     for name in names:
         sync(folder / name)
     config = CheckpointConfig(
-        format_version=1,
         settings=checkpoint.settings,
         actions=checkpoint.actions,
         scoring=checkpoint.scoring,
@@ -153,7 +162,7 @@ def save_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
         text_columns=None if checkpoint.reader is None else list(checkpoint.reader.columns),
         files={name: entry(folder / name) for name in names},
     )
-    replace_text(folder / CONFIG_FILE, config.model_dump_json(indent=2) + "\n")
+    replace_text(folder / CONFIG_FILE, config.sealed().to_json())
 
 
 def load_checkpoint(folder: Path) -> Checkpoint:
@@ -163,15 +172,7 @@ def load_checkpoint(folder: Path) -> Checkpoint:
         NotFound: the folder holds no finished run.
         IntegrityError: a file is damaged or from another version; the message names it.
     """
-    path = folder / CONFIG_FILE
-    if not path.is_file():
-        raise NotFound(f"{folder}: no finished training run there; make one with: unbraid train --out {folder}")
-    try:
-        config = CheckpointConfig.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise IntegrityError(f"{path}: {where}: {first['msg']}; remove {folder} and train again") from None
+    config = _load_config(folder)
     for name in dict.fromkeys([*FILES, *config.files]):
         if not (folder / name).is_file() or entry(folder / name) != config.files.get(name):
             raise IntegrityError(
@@ -209,3 +210,19 @@ def _write_reader(reader: TextReader | None, folder: Path) -> list[str]:
         return []
     (folder / TEXT_FOLDER).mkdir(exist_ok=True)
     return [f"{TEXT_FOLDER}/{name}" for name in reader.encoder.write(folder / TEXT_FOLDER)]
+
+
+def _load_config(folder: Path) -> CheckpointConfig:
+    path = folder / CONFIG_FILE
+    if not path.is_file():
+        raise NotFound(f"{folder}: no finished training run there; make one with: unbraid train --out {folder}")
+    text = path.read_bytes()
+    try:
+        config = CheckpointConfig.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise IntegrityError(f"{path}: {where}: {first['msg']}; remove {folder} and train again") from None
+    if own_digest(text, config.config_sha256) != config.config_sha256:
+        raise IntegrityError(f"{path}: was changed after it was written; remove {folder} and train again")
+    return config

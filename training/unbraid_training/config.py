@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from unbraid_training.content.config import ContentConfig
 from unbraid_training.ranker.config import RankerConfig
 
-__all__ = ["DAY_S", "DecayConfig", "LossConfig", "PopularityTerm", "TrainConfig"]
+__all__ = ["DAY_S", "Count", "DecayConfig", "LossConfig", "PopularityTerm", "TrainConfig"]
 
 DAY_S = 86_400.0
 
@@ -120,7 +120,7 @@ class TrainConfig(BaseModel):
     item_learning_rate: Positive = 1e-4
     epochs: Count = 30
     patience: Count = 3
-    seed: int = 1
+    seed: Annotated[int, Field(ge=0)] = 1
     ranker: RankerConfig = RankerConfig()
 
     @model_validator(mode="after")

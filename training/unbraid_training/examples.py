@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
@@ -30,6 +30,19 @@ class TrainBatch:
     mask_BL: Tensor
     newest_s_B: Tensor
     targets: Targets
+
+    def share(self, rank: int, rank_count: int) -> TrainBatch:
+        """Every ``rank_count``-th example, beginning with that of the rank; there may be none."""
+        return self._each(lambda tensor: tensor[rank::rank_count])
+
+    def to(self, device: torch.device) -> TrainBatch:
+        """The same on another device."""
+        return self._each(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> TrainBatch:
+        targets = {field.name: change(getattr(self.targets, field.name)) for field in fields(self.targets)}
+        others = {field.name: change(getattr(self, field.name)) for field in fields(self) if field.name != "targets"}
+        return TrainBatch(**others, targets=Targets(**targets))
 
 
 class Examples:
@@ -71,7 +84,7 @@ class Examples:
 
     def _batch(self, cut_B: IntArray, rng: np.random.Generator) -> TrainBatch:
         dataset, L = self._dataset, self._config.max_history
-        user_B = dataset.user_E[cut_B]
+        user_B = dataset.user_E[cut_B].astype(np.int64)
         begin_B = np.maximum(dataset.offset_U1[user_B], cut_B - L)
         event_BL = begin_B[:, None] + np.arange(int((cut_B - begin_B).max()))
         mask_BL = event_BL < cut_B[:, None]
@@ -80,9 +93,9 @@ class Examples:
         newest_s_B = dataset.time_s_E[cut_B - 1]
         age_s_BL = np.where(mask_BL, newest_s_B[:, None] - time_s_BL, 0.0)
         return TrainBatch(
-            row_BL=torch.from_numpy(dataset.row_E[event_BL]),
+            row_BL=torch.from_numpy(dataset.row_E[event_BL].astype(np.int64)),
             age_s_BL=torch.from_numpy(age_s_BL.astype(np.float32)),
-            action_BL=torch.from_numpy(dataset.action_E[event_BL]),
+            action_BL=torch.from_numpy(dataset.action_E[event_BL].astype(np.int64)),
             mask_BL=torch.from_numpy(mask_BL),
             newest_s_B=torch.from_numpy(newest_s_B),
             targets=self._targets(cut_B, user_B, age_s_BL, rng),
@@ -106,7 +119,7 @@ class Examples:
         mask_BT = np.arange(config.target_count) < np.maximum(count_B, 1)[:, None]
         gap_s_BT = dataset.time_s_E[event_BT] - newest_s_B[:, None]
         return Targets(
-            row_BT=torch.from_numpy(dataset.row_E[event_BT]),
+            row_BT=torch.from_numpy(dataset.row_E[event_BT].astype(np.int64)),
             age_s_BTL=torch.from_numpy((gap_s_BT[:, :, None] + age_s_BL[:, None, :]).astype(np.float32)),
             mask_BT=torch.from_numpy(mask_BT),
         )

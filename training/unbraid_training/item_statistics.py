@@ -20,7 +20,7 @@ def log_popularity(dataset: Dataset, half_life_s: float) -> FloatArray:
     Between two rebuilds every count decays by the same factor, so the shares, and this array, do not change with time.
     """
     age_s_E = dataset.time_s_E.max() - dataset.time_s_E
-    return log_shares(decayed_counts(dataset.row_E, age_s_E, half_life_s, len(dataset.catalogue)))
+    return log_shares(decayed_counts(dataset.row_E.astype(np.int64), age_s_E, half_life_s, len(dataset.catalogue)))
 
 
 def log_shares(count_I: DoubleArray) -> FloatArray:

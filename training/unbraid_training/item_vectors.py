@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from unbraid_core.types import FloatArray
 from unbraid_training.content.config import ContentConfig
 from unbraid_training.content.whitening import Whitening
+from unbraid_training.ranks import same
 
 __all__ = ["ContentVectors", "FreeVectors", "ItemVectors", "Projection"]
 
@@ -112,7 +113,7 @@ class ContentVectors(nn.Module):
 
     def sample(self) -> Tensor:
         """As for FreeVectors, but now and then what new items would have, content alone."""
-        if torch.rand(()) < self._delta_dropout:
+        if same(torch.rand((), device=self.delta_ID.device)) < self._delta_dropout:
             return self.projection.map(self.whitened_IW)
         return self.forward()
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from pydantic import BaseModel
 
-__all__ = ["EpochReport", "TrainingObserver"]
+__all__ = ["EpochReport", "Silence", "TrainingObserver", "best_epoch"]
 
 
 class EpochReport(BaseModel):
@@ -27,6 +28,12 @@ class EpochReport(BaseModel):
     validation: dict[str, float]
 
 
+def best_epoch(reports: Sequence[EpochReport]) -> int:
+    """How many epochs gave the best validation NDCG@50; the fewest where equal, 0 before the first."""
+    ndcg_E = [report.validation["ndcg@50"] for report in reports]
+    return 1 + ndcg_E.index(max(ndcg_E)) if ndcg_E else 0
+
+
 class TrainingObserver(Protocol):
     """Is told what begins and what was done; shows it as it likes."""
 
@@ -41,3 +48,16 @@ class TrainingObserver(Protocol):
     def epoch(self, report: EpochReport) -> None:
         """An epoch is over."""
         ...
+
+
+class Silence:
+    """A TrainingObserver that does nothing."""
+
+    def begin(self, title: str, step_count: int, done_count: int) -> None:
+        """Do nothing."""
+
+    def advance(self) -> None:
+        """Do nothing."""
+
+    def epoch(self, report: EpochReport) -> None:
+        """Do nothing."""

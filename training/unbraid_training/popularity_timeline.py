@@ -30,9 +30,10 @@ class PopularityTimeline:
     Args:
         dataset: training events.
         terms: half-lives and their weights.
+        device: where it is asked for.
     """
 
-    def __init__(self, dataset: Dataset, terms: tuple[PopularityTerm, ...]) -> None:
+    def __init__(self, dataset: Dataset, terms: tuple[PopularityTerm, ...], device: torch.device | None = None) -> None:
         item_count = len(dataset.catalogue)
         self._first_s = float(dataset.time_s_E.min())
         span_s = float(dataset.time_s_E.max()) - self._first_s
@@ -42,7 +43,7 @@ class PopularityTimeline:
         for term in terms:
             for step, count_I in enumerate(self._counts(dataset, step_count, term.half_life_s)):
                 table_SI[step] += term.weight * log_shares(count_I)
-        self._table_SI = torch.from_numpy(table_SI)
+        self._table_SI = torch.from_numpy(table_SI).to(device)
 
     def at(self, time_s_B: Tensor) -> Tensor:
         """The popularity that was known at each moment [B, I]; moments are within the training time."""

@@ -1,10 +1,13 @@
 """The folder of a training run while it is under way: what makes an interrupted run go on.
 
     run.json                         settings, split and digest of the data: only the same run goes on
+    data.json                        what the data are, in numbers
+    environment.json                 machine and versions, of every process that worked on the run
     progress/<name>.safetensors      state at the end of an epoch; its header carries the reports so far
     progress/selection.json          what the validation phase decided
     progress/origin-<n>.safetensors  what the ranker learns from at one origin
     metrics.jsonl                    a line an epoch
+    report.html                      all of that for a person
 
 Every file is replaced by a rename, so a process that is killed leaves the end of some epoch behind.
 """
@@ -13,33 +16,37 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
 from pydantic import BaseModel, ConfigDict, ValidationError
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file as load_arrays
 from safetensors.numpy import save_file as save_arrays
 from safetensors.torch import save_file
 from torch import Tensor
 
 from unbraid_core.calibration import Calibration
-from unbraid_core.errors import Conflict
+from unbraid_core.errors import Conflict, IncompatibleError
 from unbraid_core.release.files import sync
 from unbraid_core.release.lock import FileLock
 from unbraid_core.release.replacement import pending, replace_text
 from unbraid_core.types import Scoring
-from unbraid_training.checkpoint import CONFIG_FILE
 from unbraid_training.config import TrainConfig
+from unbraid_training.data.facts import DataFacts
+from unbraid_training.environment import Environment
 from unbraid_training.evaluation.cases import Task
+from unbraid_training.layout import CONFIG_FILE, DATA_FILE, ENVIRONMENT_FILE, METRICS_FILE, RUN_FILE
 from unbraid_training.observer import EpochReport
 from unbraid_training.ranker.examples import RankerExamples
+from unbraid_training.report.run_report import write_report
 
-__all__ = ["RunFolder", "RunIdentity", "Selection", "Snapshot"]
+__all__ = ["RunFolder", "RunIdentity", "Selection", "Snapshot", "incompatible_progress"]
 
-RUN_FILE, LOCK_FILE, PROGRESS = "run.json", ".lock", "progress"
+LOCK_FILE, PROGRESS = ".lock", "progress"
 
 # What a process can leave behind that was killed before the folder was marked.
 FIRST_FILES = {LOCK_FILE, pending(Path(RUN_FILE)).name}
@@ -80,19 +87,31 @@ class Snapshot:
     reports: list[EpochReport]
 
 
+def incompatible_progress(folder: Path) -> IncompatibleError:
+    """What to tell where the progress in the folder of a run is not what this version would have stored."""
+    progress = folder / PROGRESS
+    return IncompatibleError(
+        f"{progress}: was stored by another version of unbraid, or is damaged; go on with the version in "
+        f"{ENVIRONMENT_FILE}, or remove {progress} and start over"
+    )
+
+
 class RunFolder:
     """A run folder, opened for one run.
 
     Args:
         path: made where it is missing.
         identity: of the run.
+        report_every_s: how old the report of an unfinished run may be at the end of an epoch.
 
     Raises:
         Conflict: the folder holds another run, finished or not, or another process works on it.
     """
 
-    def __init__(self, path: Path, identity: RunIdentity) -> None:
+    def __init__(self, path: Path, identity: RunIdentity, report_every_s: float = 15.0) -> None:
         self.path = path
+        self._report_every_s = report_every_s
+        self._reported_s = time.monotonic()
         self._progress = path / PROGRESS
         marker = path / RUN_FILE
         if not marker.is_file() and path.exists() and not {entry.name for entry in path.iterdir()} <= FIRST_FILES:
@@ -133,9 +152,13 @@ class RunFolder:
         path = self._progress / f"{name}.safetensors"
         if not path.is_file():
             return None
-        with safe_open(path, framework="pt") as file:
-            reports = [EpochReport.model_validate(report) for report in json.loads(file.metadata()["reports"])]
-            return Snapshot({key: file.get_tensor(key) for key in file.keys()}, reports)  # noqa: SIM118  (not a mapping)
+        try:
+            with safe_open(path, framework="pt") as file:
+                reports = [EpochReport.model_validate(report) for report in json.loads(file.metadata()["reports"])]
+                state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  (not a mapping)
+        except (SafetensorError, ValidationError):
+            raise incompatible_progress(self.path) from None
+        return Snapshot(state, reports)
 
     def save(self, name: str, snapshot: Snapshot) -> None:
         """Replace the snapshot of that name."""
@@ -151,18 +174,24 @@ class RunFolder:
     def selection(self) -> Selection | None:
         """What the validation phase decided, once it has."""
         path = self._progress / "selection.json"
-        return Selection.model_validate_json(path.read_bytes()) if path.is_file() else None
+        if not path.is_file():
+            return None
+        try:
+            return Selection.model_validate_json(path.read_bytes())
+        except ValidationError:
+            raise incompatible_progress(self.path) from None
 
     @selection.setter
     def selection(self, selection: Selection) -> None:
         replace_text(self._progress / "selection.json", selection.model_dump_json(indent=2) + "\n")
 
-    def load_examples(self, number: int) -> dict[Task, RankerExamples] | None:
-        """What was saved of the origin of that number, if there is anything."""
-        path = self._progress / f"origin-{number}.safetensors"
-        if not path.is_file():
-            return None
-        arrays = load_arrays(path)
+    def has_examples(self, number: int) -> bool:
+        """Whether the examples of the origin of that number were kept."""
+        return (self._progress / f"origin-{number}.safetensors").is_file()
+
+    def load_examples(self, number: int) -> dict[Task, RankerExamples]:
+        """What was kept of that origin."""
+        arrays = load_arrays(self._progress / f"origin-{number}.safetensors")
         return {
             task: RankerExamples(**{name: arrays[f"{task}.{name}"] for name in RankerExamples.__slots__})
             for task in Task
@@ -178,12 +207,23 @@ class RunFolder:
         fresh.replace(path)
 
     def log(self, reports: list[EpochReport]) -> None:
-        """Write metrics.jsonl."""
-        replace_text(self.path / "metrics.jsonl", "".join(report.model_dump_json() + "\n" for report in reports))
+        """Write metrics.jsonl, and the report unless it is fresh."""
+        replace_text(self.path / METRICS_FILE, "".join(report.model_dump_json() + "\n" for report in reports))
+        if time.monotonic() - self._reported_s >= self._report_every_s:
+            write_report(self.path)
+            self._reported_s = time.monotonic()
+
+    def describe(self, facts: DataFacts, environment: Environment) -> None:
+        """Write down what is trained on, and add where."""
+        replace_text(self.path / DATA_FILE, facts.model_dump_json(indent=2) + "\n")
+        path = self.path / ENVIRONMENT_FILE
+        earlier = json.loads(path.read_bytes()) if path.is_file() else []
+        replace_text(path, json.dumps([*earlier, environment.model_dump()], indent=2) + "\n")
 
     def clean(self) -> None:
-        """Drop what only an unfinished run needs."""
+        """Drop what only an unfinished run needs, and report what a finished one has."""
         if self._progress.is_dir():
+            write_report(self.path)
             shutil.rmtree(self._progress)
 
     def __enter__(self) -> RunFolder:

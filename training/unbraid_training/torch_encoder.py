@@ -11,18 +11,16 @@ __all__ = ["TorchEncoder"]
 
 
 class TorchEncoder:
-    """Runs a MultiInterestEncoder without dropout or gradients."""
+    """Runs a MultiInterestEncoder without dropout or gradients, where it lies."""
 
     def __init__(self, encoder: MultiInterestEncoder) -> None:
         self._encoder = encoder.eval()
+        self._device = next(encoder.parameters()).device
 
     def encode(self, batch: HistoryBatch) -> InterestBatch:
         """See the Encoder port."""
+        arrays = (batch.item_vectors_BLD, batch.age_s_BL, batch.action_BL, batch.mask_BL)
         with torch.inference_mode():
-            interests_BKD, assignment_BKL = self._encoder(
-                torch.from_numpy(batch.item_vectors_BLD),
-                torch.from_numpy(batch.age_s_BL),
-                torch.from_numpy(batch.action_BL),
-                torch.from_numpy(batch.mask_BL),
-            )
-        return InterestBatch(interests_BKD.numpy(), assignment_BKL.numpy())
+            inputs = (torch.from_numpy(array).to(self._device) for array in arrays)
+            interests_BKD, assignment_BKL = self._encoder(*inputs)
+        return InterestBatch(interests_BKD.cpu().numpy(), assignment_BKL.cpu().numpy())

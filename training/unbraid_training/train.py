@@ -6,28 +6,33 @@ moments.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from unbraid_core.errors import InvalidInput
+from unbraid_core.errors import IncompatibleError, InvalidInput
 from unbraid_core.release import TrainingRecord
 from unbraid_core.types import FloatArray, Query
 from unbraid_training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from unbraid_training.config import DAY_S, TrainConfig
 from unbraid_training.content.item_content import ItemContent, read_content
 from unbraid_training.data.dataset import Dataset
+from unbraid_training.data.facts import DataFacts
 from unbraid_training.data.splits import Split
+from unbraid_training.device import CPU, DeviceChoice
+from unbraid_training.environment import Environment
 from unbraid_training.item_statistics import log_popularity
 from unbraid_training.model import Model
-from unbraid_training.observer import EpochReport, TrainingObserver
+from unbraid_training.observer import EpochReport, Silence, TrainingObserver, best_epoch
 from unbraid_training.ranker.fitting import fit_ranker
 from unbraid_training.ranker.origin import Origin, find_origins
-from unbraid_training.ranker.trained import TrainedRanker
-from unbraid_training.run_folder import RunFolder, RunIdentity, Selection, Snapshot
+from unbraid_training.ranks import from_first, is_first
+from unbraid_training.run_folder import RunFolder, RunIdentity, Selection, Snapshot, incompatible_progress
 from unbraid_training.score_fit import ALL_TIME_S, FIT_STEP_COUNT
+from unbraid_training.shared_run import SharedRun
 from unbraid_training.trainer import EpochLoss, Trainer
 from unbraid_training.validation import Validation, first_scoring, model_pipeline
 
@@ -39,176 +44,188 @@ QUERY_USER_COUNT = 1000
 FEWEST_ORIGINS = 2
 
 
-def train(dataset: Dataset, split: Split, config: TrainConfig, folder: Path, observer: TrainingObserver) -> Checkpoint:
+@dataclass(frozen=True)
+class _Job:
+    """What the phases of a run share; ``data`` are the events that the split leaves."""
+
+    data: Dataset
+    content: ItemContent | None
+    split: Split
+    config: TrainConfig
+    choice: DeviceChoice
+    identity: RunIdentity
+    folder: Path
+    run: SharedRun
+    observer: TrainingObserver
+
+
+def train(
+    dataset: Dataset,
+    split: Split,
+    config: TrainConfig,
+    folder: Path,
+    observer: TrainingObserver,
+    choice: DeviceChoice = CPU,
+) -> Checkpoint:
     """Train on the training part of a split, and leave a checkpoint in ``folder``.
 
     A finished run is loaded, an unfinished one goes on from the end of its last epoch; both give what an undisturbed
-    run gives.
+    run gives. Processes that have ``joined`` train together, and all of them have to see the folder.
 
     Args:
         dataset: all events; those that the split holds out are never looked at.
         split: what to train on.
         config: settings.
         folder: of the run.
-        observer: is told how it goes.
+        observer: is told how it goes; only that of the first of several processes.
+        choice: on what to compute.
 
     Raises:
         InvalidInput: too few events to train on, no user to validate with, or no usable text of the items.
         NotFound, IntegrityError: the sentence encoder cannot be read.
         Conflict: the folder holds another run.
+        IncompatibleError: the folder holds this run, but its progress is that of another version.
+        Unavailable: another process of this training has ended.
     """
     data = split.apply(dataset).train
     identity = RunIdentity(settings=config, split=str(split), data_sha256=data.sha256())
-    with RunFolder(folder, identity) as run:
-        if not run.finished:
+    with SharedRun(folder, identity) as run:
+        if not run.ask(lambda files: files.finished):
             content = read_content(data.catalogue, config)
-            selection = _select(data, content, split, config, run, observer)
-            trainer = _refit(data, content, config, selection, run, observer)
-            checkpoint = _checkpoint(trainer, data, content, config, selection, identity)
-            ranker = _learn_to_rank(data, content, split, config, selection, run, observer)
-            save_checkpoint(replace(checkpoint, ranker=ranker), folder)
-        run.clean()
+            said_to = observer if is_first() else Silence()
+            job = _Job(data, content, split, config, choice, identity, folder, run, said_to)
+            run.tell(lambda files: files.describe(DataFacts.of(dataset, data), Environment.here(choice)))
+            selection = _select(job)
+            trainer = _refit(job, selection)
+            origins = _learn_at_origins(job, selection)
+            run.tell(lambda files: _finish(job, trainer, selection, origins, files))
+        # The others wait for the answer, and then load what the first has written.
+        run.ask(lambda files: files.clean())
     return load_checkpoint(folder)
 
 
-def _select(
-    data: Dataset,
-    content: ItemContent | None,
-    split: Split,
-    config: TrainConfig,
-    run: RunFolder,
-    observer: TrainingObserver,
-) -> Selection:
+def _select(job: _Job) -> Selection:
     """Train on the inner split until validation stops improving; fit the score on the best model."""
-    if run.selection is not None:
-        return run.selection
-    inner = split.inner(data).apply(data)
+    config, run, observer = job.config, job.run, job.observer
+    selection = run.ask(lambda files: files.selection)
+    if selection is not None:
+        return selection
+    inner = job.split.inner(job.data).apply(job.data)
     validation = Validation(inner, config)
-    trainer = _trainer(inner.train, content, config)
-    snapshot = run.load("select")
-    reports = _resume(trainer, snapshot)
+    trainer = _trainer(inner.train, job)
+    reports = _resume(trainer, job, "select")
     batch_count = trainer.examples.batch_count
     observer.begin("choosing epochs", config.epochs * batch_count, len(reports) * batch_count)
-    while len(reports) < config.epochs and len(reports) - _best_epoch(reports) < config.patience:
+    while len(reports) < config.epochs and len(reports) - best_epoch(reports) < config.patience:
         loss = trainer.run_epoch(len(reports), observer.advance)
-        metrics = validation.score(trainer.model, first_scoring(config))
+        metrics = from_first(lambda: validation.score(trainer.model, first_scoring(config)))
         reports.append(_report("select", len(reports), loss, trainer, metrics))
         observer.epoch(reports[-1])
-        run.log(reports)
-        if _best_epoch(reports) == len(reports):
-            run.save("best", Snapshot(trainer.state(), reports))
-        run.save("select", Snapshot(trainer.state(), reports))
-    _resume(trainer, run.load("best"))
+        run.tell(lambda files: files.log(reports))
+        if best_epoch(reports) == len(reports):
+            run.tell(lambda files: files.save("best", Snapshot(trainer.state(), reports)))
+        run.tell(lambda files: files.save("select", Snapshot(trainer.state(), reports)))
+    _resume(trainer, job, "best")
     observer.begin("fitting the score", FIT_STEP_COUNT, 0)
-    scoring = validation.fit_scoring(trainer.model, observer.advance)
-    metrics = validation.score(trainer.model, scoring)
+    return run.ask(lambda files: _fit_score(trainer.model, validation, best_epoch(reports), files, observer))
+
+
+def _fit_score(
+    model: Model, validation: Validation, epochs: int, files: RunFolder, observer: TrainingObserver
+) -> Selection:
+    scoring = validation.fit_scoring(model, observer.advance)
     selection = Selection(
-        epochs=_best_epoch(reports),
+        epochs=epochs,
         scoring=scoring,
-        calibration=validation.fit_calibration(trainer.model, scoring),
-        validation=metrics,
+        calibration=validation.fit_calibration(model, scoring),
+        validation=validation.score(model, scoring),
     )
-    run.selection = selection
+    files.selection = selection
     return selection
 
 
-def _refit(
-    data: Dataset,
-    content: ItemContent | None,
-    config: TrainConfig,
-    selection: Selection,
-    run: RunFolder,
-    observer: TrainingObserver,
-) -> Trainer:
+def _refit(job: _Job, selection: Selection) -> Trainer:
     """Train on all training events for as many epochs as were best."""
-    trainer = _trainer(data, content, config)
-    reports = _resume(trainer, run.load("refit"))
+    trainer = _trainer(job.data, job)
+    reports = _resume(trainer, job, "refit")
     batch_count = trainer.examples.batch_count
-    observer.begin("training on all", selection.epochs * batch_count, len(reports) * batch_count)
-    selected = run.load("select")
+    job.observer.begin("training on all", selection.epochs * batch_count, len(reports) * batch_count)
+    selected = job.run.ask(lambda files: files.load("select"))
     while len(reports) < selection.epochs:
-        loss = trainer.run_epoch(len(reports), observer.advance)
+        loss = trainer.run_epoch(len(reports), job.observer.advance)
         reports.append(_report("refit", len(reports), loss, trainer, {}))
-        observer.epoch(reports[-1])
-        run.log([*(selected.reports if selected else []), *reports])
-        run.save("refit", Snapshot(trainer.state(), reports))
+        job.observer.epoch(reports[-1])
+        job.run.tell(lambda files: files.log([*(selected.reports if selected else []), *reports]))
+        job.run.tell(lambda files: files.save("refit", Snapshot(trainer.state(), reports)))
     return trainer
 
 
-def _learn_to_rank(
-    data: Dataset,
-    content: ItemContent | None,
-    split: Split,
-    config: TrainConfig,
-    selection: Selection,
-    run: RunFolder,
-    observer: TrainingObserver,
-) -> TrainedRanker | None:
-    """Fit the ranker; None where the events do not reach back to two origins."""
-    origins = find_origins(split, data, config.ranker, config.seed)
+def _learn_at_origins(job: _Job, selection: Selection) -> list[Origin]:
+    """Keep what the ranker learns from at each origin; none where the events do not reach back to two."""
+    ranker, config, observer = job.config.ranker, job.config, job.observer
+    origins = find_origins(job.split, job.data, ranker, config.seed)
     if len(origins) < FEWEST_ORIGINS:
-        return None
-    examples = []
+        return []
+
+    def keep(number: int, origin: Origin, model: Model, files: RunFolder) -> None:
+        observer.begin(f"ranker, origin {number}: asking for candidates", origin.user_count, 0)
+        pipeline = model_pipeline(model, origin.holdout.train, first_scoring(config), config.max_history)
+        files.save_examples(number, origin.examples(pipeline, ranker, config.seed, observer.advance))
+
     for number, origin in enumerate(origins, start=1):
-        parts = run.load_examples(number)
-        if parts is None:
-            model = _origin_model(origin, content, number, config, selection, run, observer)
-            observer.begin(f"ranker, origin {number}: asking for candidates", origin.user_count, 0)
-            pipeline = model_pipeline(model, origin.holdout.train, first_scoring(config), config.max_history)
-            parts = origin.examples(pipeline, config.ranker, config.seed, observer.advance)
-            run.save_examples(number, parts)
-        examples.append(parts)
-    observer.begin("ranker: fitting", 1, 0)
-    ranker = fit_ranker(origins[0], examples, data, config.ranker, config.seed)
-    observer.advance()
-    return ranker
+        if not job.run.ask(partial(RunFolder.has_examples, number=number)):
+            model = _origin_model(origin, number, job, selection)
+            job.run.tell(partial(keep, number, origin, model))
+    return origins
 
 
-def _origin_model(
-    origin: Origin,
-    content: ItemContent | None,
-    number: int,
-    config: TrainConfig,
-    selection: Selection,
-    run: RunFolder,
-    observer: TrainingObserver,
-) -> Model:
+def _origin_model(origin: Origin, number: int, job: _Job, selection: Selection) -> Model:
     """A model of that moment; the newest origin is where the epochs were chosen, so its model is there already."""
-    trainer = _trainer(origin.holdout.train, content, config)
+    trainer = _trainer(origin.holdout.train, job)
     if number == 1:
-        _resume(trainer, run.load("best"))
+        _resume(trainer, job, "best")
         return trainer.model
-    observer.begin(f"ranker, origin {number}: training", selection.epochs * trainer.examples.batch_count, 0)
+    job.observer.begin(f"ranker, origin {number}: training", selection.epochs * trainer.examples.batch_count, 0)
     for epoch in range(selection.epochs):
-        trainer.run_epoch(epoch, observer.advance)
+        trainer.run_epoch(epoch, job.observer.advance)
     return trainer.model
 
 
-def _trainer(data: Dataset, content: ItemContent | None, config: TrainConfig) -> Trainer:
-    item_count = len(np.unique(data.row_E))
-    if item_count < config.interest_count:
+def _finish(job: _Job, trainer: Trainer, selection: Selection, origins: list[Origin], files: RunFolder) -> None:
+    """Fit the ranker, and write the checkpoint."""
+    ranker = None
+    if origins:
+        job.observer.begin("ranker: fitting", 1, 0)
+        examples = [files.load_examples(number) for number, _ in enumerate(origins, start=1)]
+        ranker = fit_ranker(origins[0], examples, job.data, job.config.ranker, job.config.seed)
+        job.observer.advance()
+    checkpoint = _checkpoint(trainer, selection, job)
+    save_checkpoint(replace(checkpoint, ranker=ranker), job.folder)
+
+
+def _trainer(data: Dataset, job: _Job) -> Trainer:
+    item_count, interest_count = len(np.unique(data.row_E)), job.config.interest_count
+    if item_count < interest_count:
         raise InvalidInput(
             "interest_count",
-            f"is {config.interest_count}, but there are events on {item_count} items only; ask for fewer",
+            f"is {interest_count}, but there are events on {item_count} items only; ask for fewer",
         )
-    trainer = Trainer(data, config, log_popularity(data, ALL_TIME_S), content)
+    trainer = Trainer(data, job.config, log_popularity(data, ALL_TIME_S), job.content, job.choice)
     if trainer.examples.cut_count == 0:
         raise InvalidInput("data", "no user has events at two different times, so there is nothing to predict")
     return trainer
 
 
-def _resume(trainer: Trainer, snapshot: Snapshot | None) -> list[EpochReport]:
+def _resume(trainer: Trainer, job: _Job, name: str) -> list[EpochReport]:
     """Go back to a snapshot, if there is one; the reports of the epochs that it has seen."""
+    snapshot = job.run.ask(lambda files: files.load(name))
     if snapshot is None:
         return []
-    trainer.restore(snapshot.state)
+    try:
+        trainer.restore(snapshot.state)
+    except IncompatibleError:
+        raise incompatible_progress(job.folder) from None
     return list(snapshot.reports)
-
-
-def _best_epoch(reports: list[EpochReport]) -> int:
-    """How many epochs gave the best validation NDCG@50; the fewest where equal, 0 before the first."""
-    ndcg_E = [report.validation["ndcg@50"] for report in reports]
-    return 1 + int(np.argmax(ndcg_E)) if ndcg_E else 0
 
 
 def _report(phase: str, epoch: int, loss: EpochLoss, trainer: Trainer, validation: dict[str, float]) -> EpochReport:
@@ -217,40 +234,35 @@ def _report(phase: str, epoch: int, loss: EpochLoss, trainer: Trainer, validatio
         phase=phase,
         epoch=epoch + 1,
         **loss._asdict(),
-        half_life_days=(decay.half_life_s().detach().numpy() / DAY_S).tolist(),
+        half_life_days=(decay.half_life_s().detach().cpu().numpy() / DAY_S).tolist(),
         restlessness=decay.restlessness().item(),
         validation=validation,
     )
 
 
-def _checkpoint(
-    trainer: Trainer,
-    data: Dataset,
-    content: ItemContent | None,
-    config: TrainConfig,
-    selection: Selection,
-    identity: RunIdentity,
-) -> Checkpoint:
+def _checkpoint(trainer: Trainer, selection: Selection, job: _Job) -> Checkpoint:
+    data, config = job.data, job.config
     record = TrainingRecord(
-        split=identity.split,
+        split=job.identity.split,
         seed=config.seed,
         event_count=len(data),
         user_count=len(np.unique(data.user_E)),
         last_event_time=datetime.fromtimestamp(float(data.time_s_E.max()), UTC),
-        data_sha256=identity.data_sha256,
+        data_sha256=job.identity.data_sha256,
         validation=selection.validation,
     )
+    queries_QD = _queries(trainer, data, config, selection)
     return Checkpoint(
         settings=config,
-        model=trainer.model,
+        model=trainer.model.cpu(),
         actions=list(data.actions),
         scoring=selection.scoring,
         calibration=selection.calibration,
         training=record,
         log_popularity_I=log_popularity(data, selection.scoring.popularity_half_life_s),
-        queries_QD=_queries(trainer, data, config, selection),
+        queries_QD=queries_QD,
         catalogue=data.catalogue,
-        reader=None if content is None else content.reader,
+        reader=None if job.content is None else job.content.reader,
     )
 
 

@@ -44,10 +44,10 @@ def first_scoring(config: TrainConfig) -> Scoring:
 
 def model_pipeline(model: Model, dataset: Dataset, scoring: Scoring, max_history: int) -> Pipeline:
     """The serving pipeline over a PyTorch model, with exact search."""
-    item_vectors_ID: FloatArray = model.item_vectors().detach().numpy()
+    item_vectors_ID: FloatArray = model.item_vectors().detach().cpu().numpy()
     log_popularity_I = log_popularity(dataset, scoring.popularity_half_life_s)
     popular_row_I: IntArray = np.lexsort((np.arange(len(log_popularity_I)), -log_popularity_I))
-    half_life_s_K: DoubleArray = model.half_life_s().detach().numpy().astype(np.float64)
+    half_life_s_K: DoubleArray = model.half_life_s().detach().cpu().numpy().astype(np.float64)
     return Pipeline(
         encoder=TorchEncoder(model.encoder),
         searcher=ExactSearcher(item_vectors_ID),
@@ -83,7 +83,7 @@ class Validation:
     def fit_scoring(self, model: Model, on_step: Callable[[], None]) -> Scoring:
         """Choose the numbers of the score formula by NDCG@50; nobody is encoded or searched for twice."""
         encoder = MemoEncoder(TorchEncoder(model.encoder))
-        searcher = MemoSearcher(ExactSearcher(model.item_vectors().detach().numpy()))
+        searcher = MemoSearcher(ExactSearcher(model.item_vectors().detach().cpu().numpy()))
 
         def judge(scoring: Scoring, task: Task) -> float:
             pipeline = model_pipeline(model, self._train, scoring, self._config.max_history)

@@ -7,7 +7,6 @@ other file in them is ever opened.
 
 from __future__ import annotations
 
-import hashlib
 from datetime import UTC
 from typing import Annotated, ClassVar, Literal, TypeVar
 
@@ -23,6 +22,7 @@ from unbraid_core.release.layout import (
     RELEASE_FILES,
     RELEASE_MANIFEST,
 )
+from unbraid_core.release.seal import UNSEALED, own_digest
 from unbraid_core.types import Precision, Profile, Scoring
 
 __all__ = [
@@ -41,7 +41,6 @@ __all__ = [
 ]
 
 FORMAT_VERSION = 1
-UNSEALED = "0" * 64
 
 
 class _Strict(BaseModel):
@@ -209,7 +208,7 @@ def seal_manifest(manifest: M) -> M:
     """The manifest with its files in order and the digest of its own bytes."""
     ordered = {"files": dict(sorted(manifest.files.items())), "manifest_sha256": UNSEALED}
     unsealed = manifest.model_copy(update=ordered)
-    return unsealed.model_copy(update={"manifest_sha256": _digest(dump_manifest(unsealed))})
+    return unsealed.model_copy(update={"manifest_sha256": own_digest(dump_manifest(unsealed))})
 
 
 def dump_manifest(manifest: ExportManifest) -> bytes:
@@ -235,13 +234,9 @@ def parse_manifest(text: bytes, model: type[M], where: str) -> M:
     except ValidationError as error:
         raise _refusal(error, where) from None
     claimed = manifest.manifest_sha256
-    if _digest(text.replace(claimed.encode(), UNSEALED.encode(), 1)) != claimed:
+    if own_digest(text, claimed) != claimed:
         raise IntegrityError(f"{where}: manifest_sha256: the manifest was changed after it was written")
     return manifest
-
-
-def _digest(text: bytes) -> str:
-    return hashlib.sha256(text).hexdigest()
 
 
 def _refusal(error: ValidationError, where: str) -> IncompatibleError | IntegrityError:

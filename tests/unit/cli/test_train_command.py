@@ -88,12 +88,52 @@ def test_the_decay_can_be_chosen(
     assert "nats, cosine" in stderr
 
 
+def test_the_report_can_be_made_again(unbraid: Unbraid, data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    assert unbraid("train", "--data", data, "--out", out, *SMALL)[0] == 0
+    (out / "report.html").unlink()
+    code, stdout, _ = unbraid("report", out)
+    assert (code, stdout) == (0, f"{out / 'report.html'}\n")
+    assert "Finished" in (out / "report.html").read_text()
+    assert_refused(unbraid("report", tmp_path), "no training run there", "unbraid train")
+
+
 def test_left_out_rows_are_reported(unbraid: Unbraid, data: Path, tmp_path: Path) -> None:
     events = (data / "events.csv").read_text()
     (tmp_path / "events.csv").write_text(events + '"user-1","item-2",soon,"view"\n')
     code, stdout, _ = unbraid("train", "--data", tmp_path, "--out", tmp_path / "run", *SMALL)
     assert code == 0
     assert "unparsable time" in stdout
+
+
+def test_an_experiment_file_and_options_before_it(unbraid: Unbraid, data: Path, tmp_path: Path) -> None:
+    (tmp_path / "experiment.toml").write_text(
+        f'[data]\npath = "{data}"\nsplit = "last-5"\n[run]\nout = "{tmp_path / "run"}"\n'
+        "[train]\nepochs = 2\ndimension = 16\nbatch_size = 64\n"
+    )
+    code, stdout, stderr = unbraid("train", "--config", tmp_path / "experiment.toml", "--dimension", "8", "--epochs", 1)
+    assert code == 0, stderr
+    settings = load_checkpoint(tmp_path / "run").settings
+    assert (settings.dimension, settings.epochs, settings.batch_size) == (8, 1, 64)
+    assert f"next: unbraid export {tmp_path / 'run'}" in stdout
+
+
+def test_the_printed_experiment_can_be_run(unbraid: Unbraid, data: Path, tmp_path: Path) -> None:
+    arguments = ("--data", data, "--out", tmp_path / "run", *SMALL, "--interests", "2")
+    code, text, stderr = unbraid("train", *arguments, "--print-config")
+    assert (code, stderr) == (0, "")
+    assert not (tmp_path / "run").exists()
+    (tmp_path / "experiment.toml").write_text(text)
+    code, again, _ = unbraid("train", "--config", tmp_path / "experiment.toml", "--print-config")
+    assert (code, again) == (0, text)
+    assert unbraid("train", "--config", tmp_path / "experiment.toml")[0] == 0
+    assert load_checkpoint(tmp_path / "run").settings.interest_count == 2
+
+
+def test_an_unknown_key_of_an_experiment_is_one_line(unbraid: Unbraid, data: Path, tmp_path: Path) -> None:
+    path = tmp_path / "experiment.toml"
+    path.write_text(f'[data]\npath = "{data}"\n[train]\nlearning_rat = 1.0\n')
+    assert_refused(unbraid("train", "--config", path), str(path), "train.learning_rat", "did you mean 'learning_rate'?")
 
 
 def assert_refused(answer: tuple[int, str, str], *expected: str) -> None:
@@ -118,7 +158,8 @@ def assert_refused(answer: tuple[int, str, str], *expected: str) -> None:
         (["--colour", "red"], ["--colour"]),
         (["--decay", "slow"], ["--decay", "learned"]),
         (["--half-life", "0"], ["--half-life", "is 0 days"]),
-        (["--half-life", "1", "--half-life", "2"], ["--half-life", "2 times for 4 interests"]),
+        (["--half-life", "1", "--half-life", "2"], ["half_lives_s", "has 2 values for 4 interests"]),
+        (["--device", "tpu"], ["--device", "cuda"]),
         (["--split", "yesterday"], ["split", "yesterday", "last-10"]),
         (["--split", "last-0"], ["split", "last-0"]),
         (["--split", "before-2001-01-01"], ["split", "before-2001-01-01", "2024"]),

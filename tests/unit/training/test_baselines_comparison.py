@@ -58,7 +58,7 @@ def test_what_happens_in_the_test_window_changes_no_setting_and_no_ranking(plant
     late_E = planted.time_s_E >= TEST_START_S
     kept = planted.select(~late_E | (rng.random(len(planted)) < 0.7))
     late_E = kept.time_s_E >= TEST_START_S
-    changed = replace(kept, row_E=np.where(late_E, rng.permutation(60)[kept.row_E], kept.row_E))
+    changed = replace(kept, row_E=np.where(late_E, rng.permutation(60).astype(np.int32)[kept.row_E], kept.row_E))
     before, after = contest(planted), contest(changed)
     assert before.cases().target_count != after.cases().target_count
     for one, other in zip(compare(before, NAMES, silent), compare(after, NAMES, silent), strict=True):

@@ -97,11 +97,11 @@ def test_without_a_finished_run_the_command_that_makes_one_is_told(tmp_path: Pat
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        ({"format_version": 2}, "format_version"),
+        ({"format_version": 1}, "format_version"),
         ({"colour": "red"}, "colour"),
         ({"actions": None}, "actions"),
-        ({"files": {}}, "model.safetensors"),
-        ({"actions": ["", "view", "buy"]}, "model.safetensors"),
+        ({"files": {}}, "was changed after it was written"),
+        ({"actions": ["", "view", "buy"]}, "was changed after it was written"),
     ],
 )
 def test_a_config_that_does_not_fit_is_refused(folder: Path, change: dict[str, object], problem: str) -> None:
@@ -111,6 +111,18 @@ def test_a_config_that_does_not_fit_is_refused(folder: Path, change: dict[str, o
         load_checkpoint(folder)
     assert problem in caught.value.message
     assert "\n" not in caught.value.message
+
+
+def test_no_bit_of_the_config_can_flip_unnoticed(folder: Path) -> None:
+    path = folder / "config.json"
+    intact = path.read_bytes()
+    rng = np.random.default_rng(1)
+    for place, bit in zip(rng.integers(len(intact), size=300), rng.integers(8, size=300), strict=True):
+        content = bytearray(intact)
+        content[place] ^= 1 << bit
+        path.write_bytes(content)
+        with pytest.raises(IntegrityError, match=r"config\.json"):
+            load_checkpoint(folder)
 
 
 def test_a_config_that_is_no_json_is_refused(folder: Path) -> None:

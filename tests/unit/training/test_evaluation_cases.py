@@ -58,7 +58,9 @@ def test_another_catalogue_is_joined_by_item_id() -> None:
 
 def test_another_action_vocabulary_is_joined_by_name() -> None:
     held = holdout({"a": [5]})
-    renamed = replace(held, train=replace(held.train, actions=["", "view", "buy"], action_E=np.arange(11) % 3))
+    renamed = replace(
+        held, train=replace(held.train, actions=["", "view", "buy"], action_E=np.arange(11, dtype=np.int32) % 3)
+    )
     cases = Cases.of(renamed, Task.ALL, actions=["", "buy", "rent"])
     assert cases.history(0).action_N.tolist() == [0, 0, 1, 0, 0]
 

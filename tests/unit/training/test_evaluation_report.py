@@ -12,7 +12,7 @@ from unbraid_training.evaluation.cases import Cases, Task
 from unbraid_training.evaluation.metrics import METRICS, RANK_COUNT
 from unbraid_training.evaluation.report import Answers, EvaluationReport, Setting
 
-NO_EVENTS = np.empty(0, np.int64)
+NO_EVENTS = np.empty(0, np.int32)
 
 
 def report() -> EvaluationReport:

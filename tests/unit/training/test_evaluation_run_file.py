@@ -21,7 +21,7 @@ MEASURES = {
     "hr@50": Success @ 50,
     "ndcg@50": nDCG @ 50,
 }
-NO_EVENTS = np.empty(0, np.int64)
+NO_EVENTS = np.empty(0, np.int32)
 
 
 def cases(item_ids: list[str], user_ids: list[str], targets: list[list[int]]) -> Cases:

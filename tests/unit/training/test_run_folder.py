@@ -107,4 +107,4 @@ def test_what_is_saved_is_loaded_by_the_next_process(tmp_path: Path) -> None:
         assert run.selection == selection
         assert (tmp_path / "metrics.jsonl").read_text() == 2 * (report.model_dump_json() + "\n")
         run.clean()
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "metrics.jsonl", "run.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "metrics.jsonl", "report.html", "run.json"]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -12,12 +14,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 
-from unbraid_core.errors import Conflict
+from unbraid_core.errors import Conflict, IncompatibleError
 from unbraid_core.release.replacement import pending
 from unbraid_training.checkpoint import load_checkpoint
 from unbraid_training.config import DAY_S, DecayConfig, TrainConfig
 from unbraid_training.data.dataset import Dataset
+from unbraid_training.data.splits import LastEvents
 from unbraid_training.item_statistics import log_popularity
 from unbraid_training.run_folder import RunFolder, RunIdentity, Snapshot
 from unbraid_training.trainer import Trainer
@@ -29,6 +34,7 @@ if TYPE_CHECKING:
 
 FILES = (
     "config.json",
+    "data.json",
     "items.arrow",
     "metrics.jsonl",
     "model.safetensors",
@@ -37,10 +43,12 @@ FILES = (
     "run.json",
     "statistics.safetensors",
 )
+# What says when and where a run was computed, so that it differs between two runs.
+CIRCUMSTANCES = ("environment.json", "report.html")
 
 
 def digests(folder: Path) -> dict[str, str]:
-    assert tuple(sorted(path.name for path in folder.iterdir() if path.name != ".lock")) == FILES
+    assert sorted(path.name for path in folder.iterdir() if path.name != ".lock") == sorted(FILES + CIRCUMSTANCES)
     return {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in FILES}
 
 
@@ -68,6 +76,21 @@ def test_a_trainer_goes_on_from_a_stored_state_bit_for_bit(
     assert [second.run_epoch(epoch, lambda: None) for epoch in range(stop, 3)] == losses[stop:]
     for name, tensor in undisturbed.state().items():
         assert torch.equal(second.state()[name], tensor), name
+
+
+def test_a_state_of_another_model_is_refused(tiny_dataset: Dataset, tiny_config: TrainConfig) -> None:
+    trainer = Trainer(tiny_dataset, tiny_config, log_popularity(tiny_dataset, DAY_S))
+    trainer.run_epoch(0, lambda: None)
+    state = trainer.state()
+    changes: dict[str, dict[str, torch.Tensor]] = {
+        "a parameter less": {name: tensor for name, tensor in state.items() if name != "model.items.weight"},
+        "a parameter more": {**state, "model.gate": torch.zeros(1)},
+        "another shape": {**state, "model.items.weight": torch.zeros(3, 16)},
+        "slots of nothing": {**state, "optimizer.gate.exp_avg": torch.zeros(1)},
+    }
+    for change in changes.values():
+        with pytest.raises(IncompatibleError, match="another model"):
+            trainer.restore(change)
 
 
 def after(calls: list[str], stretch: str, count: int, what: str) -> int:
@@ -147,6 +170,58 @@ def test_stopped_before_the_progress_of_a_finished_run_was_dropped(
     (folder / "progress" / "refit.safetensors").write_bytes(b"x")
     train_tiny(folder)
     assert digests(folder) == digests(tiny_run)
+
+
+@pytest.mark.parametrize("name", ["select", "best", "refit"])
+def test_progress_of_another_version_says_how_to_go_on(
+    train_tiny: TrainTiny,
+    tiny_watcher: Watcher,
+    watch: Callable[..., Watcher],
+    interrupted: type[Exception],
+    tmp_path: Path,
+    name: str,
+) -> None:
+    folder = tmp_path / "run"
+    stop = {
+        "select": ("choosing epochs", 1, "epoch"),
+        "best": ("fitting the score", 3, "advance"),
+        "refit": ("training on all", -1, "epoch"),
+    }[name]
+    with pytest.raises(interrupted):
+        train_tiny(folder, watch(stop_at=after(tiny_watcher.calls, *stop)))
+    path = folder / "progress" / f"{name}.safetensors"
+    with safe_open(path, framework="pt") as file:
+        metadata = file.metadata()
+    save_file({"model.other": torch.zeros(1)}, path, metadata=metadata)
+    with pytest.raises(IncompatibleError, match=r"progress: was stored by another version .* start over"):
+        train_tiny(folder)
+    shutil.rmtree(folder / "progress")
+    train_tiny(folder)
+
+
+def test_every_process_that_worked_on_a_run_is_written_down(
+    train_tiny: TrainTiny, watch: Callable[..., Watcher], interrupted: type[Exception], tmp_path: Path
+) -> None:
+    with pytest.raises(interrupted):
+        train_tiny(tmp_path / "run", watch(stop_at=3))
+    train_tiny(tmp_path / "run")
+    train_tiny(tmp_path / "run")
+    starts = json.loads((tmp_path / "run" / "environment.json").read_text())
+    assert len(starts) == 2, "a run that is only loaded is not worked on"
+    for start in starts:
+        assert start["packages"]["torch"] == torch.__version__
+        assert start["python"] == platform.python_version()
+        assert start["threads"] == 1
+        assert start["memory_gib"] > 0
+
+
+def test_the_data_are_described(tiny_run: Path, tiny_dataset: Dataset) -> None:
+    facts = json.loads((tiny_run / "data.json").read_text())
+    assert facts["event_count"] == len(tiny_dataset)
+    assert facts["training_event_count"] == len(LastEvents(5).apply(tiny_dataset).train)
+    assert facts["user_count"] == facts["training_user_count"] == 40
+    assert facts["actions"] == {"": 0, "view": len(tiny_dataset)}
+    assert facts["first_time"] < facts["last_time"]
 
 
 TRAIN_AND_WAIT = """

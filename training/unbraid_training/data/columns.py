@@ -5,14 +5,17 @@ from __future__ import annotations
 from typing import Any, TypeAlias, cast
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from unbraid_core.types import BoolArray, DoubleArray, IntArray
+from unbraid_core.types import BoolArray, DoubleArray
 
-__all__ = ["Column", "as_text", "codes", "doubles", "equals", "flags", "is_text", "known", "strings"]
+__all__ = ["Column", "IndexArray", "as_text", "doubles", "equals", "flags", "is_text", "strings"]
 
 Column: TypeAlias = "pa.Array[Any]"
+# Indices of users, items and actions, of which a data set has one for every event.
+IndexArray = npt.NDArray[np.int32]
 
 
 def is_text(kind: pa.DataType) -> bool:
@@ -41,17 +44,7 @@ def equals(column: pa.StringArray, value: str) -> BoolArray:
     return flags(pc.equal(column, pa.scalar(value)))
 
 
-def known(column: pa.StringArray, values: pa.StringArray) -> BoolArray:
-    """Where a column has one of several values."""
-    return flags(pc.is_in(column, values))
-
-
 def doubles(column: Column) -> DoubleArray:
     """A column of numbers, null becoming NaN."""
     values: DoubleArray = column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
     return values
-
-
-def codes(column: pa.StringArray, values: pa.StringArray) -> IntArray:
-    """Where each value of a column stands among ``values``; all of them do."""
-    return pc.index_in(column, values).to_numpy(zero_copy_only=False).astype(np.int64)

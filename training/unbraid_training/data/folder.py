@@ -9,7 +9,7 @@ import pyarrow as pa
 from pyarrow import csv
 
 from unbraid_core.errors import InvalidInput, NotFound
-from unbraid_core.types import IntArray
+from unbraid_training.data.columns import IndexArray
 from unbraid_training.data.dataset import Dataset
 from unbraid_training.data.events import read_events
 from unbraid_training.data.items import CATEGORY_SEPARATOR, read_items
@@ -69,5 +69,5 @@ def _find(folder: Path, stem: str) -> Path | None:
     return found[0] if found else None
 
 
-def _names(names: Sequence[str], index_E: IntArray) -> pa.StringArray:
+def _names(names: Sequence[str], index_E: IndexArray) -> pa.StringArray:
     return pa.array(names, pa.string()).take(index_E)

@@ -51,7 +51,7 @@ def hold_out(dataset: Dataset, train_E: BoolArray, held_E: BoolArray, now_s_U: D
     item_count = len(dataset.catalogue)
     seen_I = np.bincount(dataset.row_E[train_E], minlength=item_count) > 0
     train = dataset.select(train_E).with_items(seen_I)
-    pair_P = np.unique(dataset.user_E[held_E] * item_count + dataset.row_E[held_E])
+    pair_P = np.unique(dataset.pair_E[held_E])
     user_P, row_P = np.divmod(pair_P, item_count)
     cold_P = ~seen_I[row_P]
     target_P = ~cold_P & (distinct_items(train) >= MIN_TRAINING_ITEMS)[user_P]
@@ -69,5 +69,5 @@ def hold_out(dataset: Dataset, train_E: BoolArray, held_E: BoolArray, now_s_U: D
 
 def distinct_items(dataset: Dataset) -> IntArray:
     """Number of different items of each user: int64 [U]."""
-    pair_P = np.unique(dataset.user_E * len(dataset.catalogue) + dataset.row_E)
+    pair_P = np.unique(dataset.pair_E)
     return np.bincount(pair_P // len(dataset.catalogue), minlength=len(dataset.user_ids))

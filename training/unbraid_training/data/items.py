@@ -94,6 +94,7 @@ def build_catalogue(rows: RowFilter, columns: ItemColumns) -> Catalogue:
     rows.reject(_repeats(columns.item_id_N), DUPLICATE_ITEM, columns.item_id_N)
     rows.note(equals(columns.title_N, ""), MISSING_TITLE, columns.item_id_N)
     fixed = {"item_id": columns.item_id_N, "title": columns.title_N, "categories": columns.categories_N}
+    rows.ledger.require_rows()
     return Catalogue(pa.table({**fixed, **columns.attributes}).take(rows.kept()))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -16,7 +16,7 @@ from unbraid_core.errors import InvalidInput, NotFound
 from unbraid_core.types import BoolArray, DoubleArray, IntArray
 from unbraid_training.data.columns import Column, as_text, doubles, equals, flags, is_text
 
-__all__ = ["TAB_SEPARATED", "CsvFormat", "RawTable", "read_table"]
+__all__ = ["TAB_SEPARATED", "CsvFormat", "RawTable", "iter_tables", "read_table"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,9 @@ class CsvFormat:
     separator: str = ","
     quoted: bool = True
 
+
+# Rows of a Parquet file that are in memory at once, and bytes of a column that are read ahead.
+BATCH_SIZE, BUFFER_SIZE = 1 << 20, 1 << 20
 
 TAB_SEPARATED = CsvFormat(separator="\t", quoted=False)
 
@@ -122,25 +125,45 @@ def read_table(path: Path, text_columns: Collection[str], layout: CsvFormat | No
         NotFound: there is no such file.
         InvalidInput: empty, damaged, not UTF-8, or a column name appears twice.
     """
+    tables = list(iter_tables(path, text_columns, layout))
+    table = pa.concat_tables([each.table for each in tables])
+    return RawTable(path, table, np.concatenate([each.line_N for each in tables]), tables[0].malformed)
+
+
+def iter_tables(path: Path, text_columns: Collection[str], layout: CsvFormat | None = None) -> Iterator[RawTable]:
+    """Like ``read_table``, but in batches of rows where the file is Parquet; there is at least one batch."""
     if not path.exists():
         raise NotFound(f"{path}: no such file")
+    if path.suffix == ".parquet":
+        yield from _iter_parquet(path)
+        return
     try:
-        raw = _read_parquet(path) if path.suffix == ".parquet" else _read_csv(path, text_columns, layout or CsvFormat())
-        names = raw.table.column_names
+        raw = _read_csv(path, text_columns, layout or CsvFormat())
+        _check_names(path, raw.table.column_names)
     except UnicodeDecodeError:
         raise InvalidInput(str(path), _NOT_UTF8) from None
+    yield raw
+
+
+def _iter_parquet(path: Path) -> Iterator[RawTable]:
+    done = 0
+    try:
+        with parquet.ParquetFile(path, buffer_size=BUFFER_SIZE) as file:
+            schema = file.schema_arrow
+            _check_names(path, schema.names)
+            for batch in file.iter_batches(BATCH_SIZE):
+                yield RawTable(path, pa.Table.from_batches([batch]), np.arange(done + 1, done + len(batch) + 1))
+                done += len(batch)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise InvalidInput(str(path), f"not a readable Parquet file ({_first_line(error)}); write it again") from None
+    if done == 0:
+        yield RawTable(path, schema.empty_table(), np.arange(0))
+
+
+def _check_names(path: Path, names: Sequence[str]) -> None:
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise InvalidInput(str(path), f"column {twice!r} appears twice; rename or remove one of them")
-    return raw
-
-
-def _read_parquet(path: Path) -> RawTable:
-    try:
-        table = parquet.read_table(path, partitioning=None)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise InvalidInput(str(path), f"not a readable Parquet file ({_first_line(error)}); write it again") from None
-    return RawTable(path, table, np.arange(1, table.num_rows + 1))
 
 
 def _read_csv(path: Path, text_columns: Collection[str], layout: CsvFormat) -> RawTable:

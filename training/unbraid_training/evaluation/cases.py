@@ -118,9 +118,13 @@ def _onto(train: Dataset, catalogue: Catalogue, actions: Sequence[str]) -> tuple
     """The events in terms of a catalogue and a vocabulary, and the new row of every old one, -1 where it is gone."""
     row_I = catalogue.rows(train.catalogue.item_ids)
     index_of = {action: index for index, action in enumerate(actions)}
-    action_A = np.array([index_of.get(action, 0) for action in train.actions])
+    action_A = np.array([index_of.get(action, 0) for action in train.actions], np.int32)
     kept = train.select(row_I[train.row_E] >= 0)
     onto = replace(
-        kept, catalogue=catalogue, actions=actions, row_E=row_I[kept.row_E], action_E=action_A[kept.action_E]
+        kept,
+        catalogue=catalogue,
+        actions=actions,
+        row_E=row_I[kept.row_E].astype(np.int32),
+        action_E=action_A[kept.action_E],
     )
     return onto, row_I

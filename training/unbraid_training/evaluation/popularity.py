@@ -86,6 +86,6 @@ def choose_half_life(validation: Cases, seed: int) -> float:
 def _first_of_pair(dataset: Dataset) -> BoolArray:
     """Which events are the first of their user with their item."""
     first_E = np.zeros(len(dataset), np.bool_)
-    pair_E = dataset.user_E * len(dataset.catalogue) + dataset.row_E
+    pair_E = dataset.pair_E
     first_E[np.unique(pair_E, return_index=True)[1]] = True
     return first_E

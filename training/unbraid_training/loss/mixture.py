@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from unbraid_training.ranks import total
+
 __all__ = ["mixture_loss"]
 
 
@@ -20,5 +22,4 @@ def mixture_loss(log_choice_BTK: Tensor, log_p_BKT: Tensor, mask_BT: Tensor, *, 
     """
     joint_BTK = log_choice_BTK + log_p_BKT.transpose(1, 2)
     log_likelihood_BT = joint_BTK.amax(dim=-1) if hard else torch.logsumexp(joint_BTK, dim=-1)
-    mean: Tensor = -(log_likelihood_BT * mask_BT).sum() / mask_BT.sum()
-    return mean
+    return -total((log_likelihood_BT * mask_BT).sum()) / total(mask_BT.sum())

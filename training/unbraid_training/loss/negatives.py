@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from unbraid_training.ranks import same
+
 __all__ = ["Negatives"]
 
 
@@ -28,13 +30,13 @@ class Negatives:
     log_weight_I: Tensor
 
     @classmethod
-    def whole(cls, item_count: int) -> Negatives:
+    def whole(cls, item_count: int, device: torch.device | None = None) -> Negatives:
         """Every item, once."""
-        return cls(torch.arange(item_count), torch.zeros(item_count))
+        return cls(torch.arange(item_count, device=device), torch.zeros(item_count, device=device))
 
     @classmethod
     def sampled(cls, row_N: Tensor, frequency_I: Tensor, uniform_count: int) -> Negatives:
-        """Draw from torch's generator.
+        """Draw from torch's generator, that of the first rank.
 
         Args:
             row_N: the targets of the batch.
@@ -42,7 +44,8 @@ class Negatives:
             uniform_count: items drawn besides, each item equally likely, with replacement.
         """
         item_count = len(frequency_I)
-        drawn_N = torch.cat([torch.randint(item_count, (uniform_count,)), row_N])
+        uniform_N = same(torch.randint(item_count, (uniform_count,), device=frequency_I.device))
+        drawn_N = torch.cat([uniform_N, row_N])
         expected_I = uniform_count / item_count + len(row_N) * frequency_I
         count_I = torch.bincount(drawn_N, minlength=item_count)
         return cls(torch.unique(drawn_N), torch.log(count_I) - torch.log(expected_I))

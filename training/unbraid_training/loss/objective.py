@@ -40,22 +40,35 @@ class Objective:
         self._scale = 1.0 / config.temperature
         self._frequency_I = frequency_I
 
+    def negatives(self, targets: Targets) -> Negatives:
+        """What stands for the catalogue, given the targets of the whole batch."""
+        item_count = len(self._frequency_I)
+        if item_count <= self._settings.full_softmax_items:
+            return Negatives.whole(item_count, self._frequency_I.device)
+        row_N = targets.row_BT[targets.mask_BT]
+        return Negatives.sampled(row_N, self._frequency_I, self._settings.negative_count)
+
     def likelihood_loss(
-        self, encoded: Encoded, targets: Targets, item_vectors_ID: Tensor, bias_BI: Tensor, epoch: int
+        self,
+        encoded: Encoded,
+        targets: Targets,
+        item_vectors_ID: Tensor,
+        bias_BI: Tensor,
+        negatives: Negatives,
+        epoch: int,
     ) -> Tensor:
-        """Mean of -log p over all targets, in nats.
+        """Mean of -log p over the targets of all ranks, in nats.
 
         Args:
             encoded: the histories.
             targets: what came next.
             item_vectors_ID: of the whole catalogue.
             bias_BI: fixed term of each item inside the softmax of each history.
+            negatives: what stands for the catalogue.
             epoch: counted from 0.
         """
         settings = self._settings
-        softmax = ItemSoftmax(
-            item_vectors_ID, bias_BI, self._scale, self._negatives(targets), hardness=settings.hardness
-        )
+        softmax = ItemSoftmax(item_vectors_ID, bias_BI, self._scale, negatives, hardness=settings.hardness)
         log_p_BKT = softmax.log_p(encoded.interests_BKD, targets.row_BT)
         hard = settings.soft_epochs is not None and epoch >= settings.soft_epochs
         return mixture_loss(encoded.log_choice_BTK, log_p_BKT, targets.mask_BT, hard=hard)
@@ -70,10 +83,3 @@ class Objective:
         if settings.correlation_weight > 0:
             penalty = penalty + settings.correlation_weight * distance_correlation(encoded.interests_BKD)
         return penalty
-
-    def _negatives(self, targets: Targets) -> Negatives:
-        item_count = len(self._frequency_I)
-        if item_count <= self._settings.full_softmax_items:
-            return Negatives.whole(item_count)
-        row_N = targets.row_BT[targets.mask_BT]
-        return Negatives.sampled(row_N, self._frequency_I, self._settings.negative_count)

@@ -40,7 +40,7 @@ def _fit_statistics(train: Dataset) -> ItemStatistics:
     first_seen_days_I, last_seen_days_I = np.zeros(item_count), np.full(item_count, np.inf)
     np.maximum.at(first_seen_days_I, train.row_E, age_days_E)
     np.minimum.at(last_seen_days_I, train.row_E, age_days_E)
-    pair_P, count_P = np.unique(train.user_E * item_count + train.row_E, return_counts=True)
+    pair_P, count_P = np.unique(train.pair_E, return_counts=True)
     row_P = pair_P % item_count
     user_count_I = np.bincount(row_P, minlength=item_count)
     repeat_rate_I = np.bincount(row_P, count_P > 1, item_count) / user_count_I
