@@ -24,7 +24,7 @@ USER_COUNT, ITEM_COUNT = 30, 80
 def cases() -> Cases:
     """Thirty users with one to three targets."""
     rng = np.random.default_rng(5)
-    empty = np.empty(0, np.int64)
+    empty = np.empty(0, np.int32)
     items = Catalogue.of([f"i{row}" for row in range(ITEM_COUNT)])
     train = Dataset(items, [f"user {n}" for n in range(USER_COUNT)], [""], empty, empty, np.empty(0), empty)
     targets = [rng.permutation(ITEM_COUNT)[: rng.integers(1, 4)] for _ in range(USER_COUNT)]

@@ -54,7 +54,8 @@ class ItemSpace:
 def item_spaces(train: Dataset) -> list[ItemSpace]:
     """The spaces that the training events and their catalogue give; one of co-occurrence always."""
     row_count, user_count = len(train.catalogue), len(train.user_ids)
-    spaces = [ItemSpace.of("co-occurrence", train.row_E, train.user_E, np.ones(user_count), row_count)]
+    row_E, user_E = train.row_E.astype(np.int64), train.user_E.astype(np.int64)
+    spaces = [ItemSpace.of("co-occurrence", row_E, user_E, np.ones(user_count), row_count)]
     categories = Categories.of(train.catalogue)
     if categories is not None:
         row_N, code_N = categories.pairs(np.arange(row_count))
