@@ -6,8 +6,10 @@ The text form of a split stands in manifests and on the command line: ``last-10`
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Protocol
@@ -39,8 +41,13 @@ class Split(Protocol):
         """The rule of the same kind that parts the training events once more, for validation."""
         ...
 
-    def earlier(self, dataset: Dataset, /) -> tuple[Split, Dataset]:
-        """The same rule at an earlier moment, and the events that it is to part then."""
+    def origins(self, dataset: Dataset, step_s: float | None, /) -> Iterator[tuple[Split, Dataset]]:
+        """Rules of this kind at ever earlier moments, the newest first, each with the events that it is to part.
+
+        Args:
+            dataset: what this rule parts.
+            step_s: seconds between two moments, where moments are times.
+        """
         ...
 
 
@@ -67,9 +74,11 @@ class LastEvents:
         """Hold out as many events again."""
         return self
 
-    def earlier(self, dataset: Dataset, /) -> tuple[Split, Dataset]:
-        """The last events before the last ones."""
-        return self, self.apply(dataset).train
+    def origins(self, dataset: Dataset, _step_s: float | None, /) -> Iterator[tuple[Split, Dataset]]:
+        """This rule, then the last events before the last ones, and so on."""
+        while True:
+            yield self, dataset
+            dataset = self.apply(dataset).train
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +110,17 @@ class TimeWindow:
             return replace(_last_tenth(train), stop_s=self.start_s)
         return TimeWindow(self.start_s - (self.stop_s - self.start_s), self.start_s)
 
-    def earlier(self, dataset: Dataset, /) -> tuple[Split, Dataset]:
-        """The window moved back by half its length; one without a stop reaches to the last event."""
-        stop_s = min(self.stop_s, float(dataset.time_s_E.max()))
-        step_s = (stop_s - self.start_s) / 2
-        return TimeWindow(self.start_s - step_s, stop_s - step_s), dataset
+    def origins(self, dataset: Dataset, step_s: float | None, /) -> Iterator[tuple[Split, Dataset]]:
+        """Windows of this length; without a stop it reaches to the last event.
+
+        With a step they start one, two, three steps before the end of this window, and none reaches beyond it: the
+        newest may be shorter. Without one this window is the first, and each overlaps half of the next.
+        """
+        end_s = min(self.stop_s, float(np.nextafter(dataset.time_s_E.max(), np.inf)))
+        length_s = end_s - self.start_s
+        for number in itertools.count():
+            start_s = self.start_s - number * length_s / 2 if step_s is None else end_s - (number + 1) * step_s
+            yield TimeWindow(start_s, min(start_s + length_s, end_s)), dataset
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,9 +140,9 @@ class Everything:
         """Hold out the last tenth of the training span."""
         return _last_tenth(train)
 
-    def earlier(self, dataset: Dataset, /) -> tuple[Split, Dataset]:
-        """There is none: nothing is held out at any moment."""
-        return self, dataset
+    def origins(self, dataset: Dataset, _step_s: float | None, /) -> Iterator[tuple[Split, Dataset]]:
+        """This rule only, which holds out nothing."""
+        yield self, dataset
 
 
 def parse_split(text: str) -> Split:

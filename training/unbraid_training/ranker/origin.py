@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from unbraid_core.errors import InvalidInput
@@ -22,6 +24,7 @@ __all__ = ["Origin", "find_origins"]
 class Origin:
     """Training events before the moment, and users with their targets after it, in both tasks."""
 
+    rule: Split
     holdout: Holdout
     cases: dict[Task, Cases]
 
@@ -50,13 +53,10 @@ def find_origins(split: Split, data: Dataset, config: RankerConfig, seed: int) -
         seed: of the choice of users.
     """
     origins: list[Origin] = []
-    rule = split.inner(data)
-    while len(origins) < config.origin_count:
-        try:
-            holdout = rule.apply(data)
+    rules = split.inner(data).origins(data, config.origin_step_s)
+    with suppress(InvalidInput):  # no events, or nobody with a target
+        for rule, events in itertools.islice(rules, config.origin_count):
+            holdout = rule.apply(events)
             cases = {task: Cases.of(holdout, task).sample(config.user_count, seed) for task in Task}
-            rule, data = rule.earlier(data)
-        except InvalidInput:
-            break
-        origins.append(Origin(holdout, cases))
+            origins.append(Origin(rule, holdout, cases))
     return origins
