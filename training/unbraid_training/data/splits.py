@@ -25,6 +25,9 @@ __all__ = ["Everything", "LastEvents", "Split", "TimeWindow", "parse_split", "ro
 
 VALIDATION_SHARE = 0.1
 
+# In lengths of the window: from the newest origin to the end, and from one origin to the next.
+NEWEST_ORIGIN, ORIGIN_STEP = 0.75, 0.5
+
 
 class Split(Protocol):
     """A rule that parts a data set. ``str`` gives the text form."""
@@ -41,13 +44,8 @@ class Split(Protocol):
         """The rule of the same kind that parts the training events once more, for validation."""
         ...
 
-    def origins(self, dataset: Dataset, step_s: float | None, /) -> Iterator[tuple[Split, Dataset]]:
-        """Rules of this kind at ever earlier moments, the newest first, each with the events that it is to part.
-
-        Args:
-            dataset: what this rule parts.
-            step_s: seconds between two moments, where moments are times.
-        """
+    def origins(self, dataset: Dataset, /) -> Iterator[tuple[Split, Dataset]]:
+        """Rules of this kind at ever earlier moments, the newest first, each with the events that it is to part."""
         ...
 
 
@@ -74,7 +72,7 @@ class LastEvents:
         """Hold out as many events again."""
         return self
 
-    def origins(self, dataset: Dataset, _step_s: float | None, /) -> Iterator[tuple[Split, Dataset]]:
+    def origins(self, dataset: Dataset, /) -> Iterator[tuple[Split, Dataset]]:
         """This rule, then the last events before the last ones, and so on."""
         while True:
             yield self, dataset
@@ -110,16 +108,17 @@ class TimeWindow:
             return replace(_last_tenth(train), stop_s=self.start_s)
         return TimeWindow(self.start_s - (self.stop_s - self.start_s), self.start_s)
 
-    def origins(self, dataset: Dataset, step_s: float | None, /) -> Iterator[tuple[Split, Dataset]]:
-        """Windows of this length; without a stop it reaches to the last event.
+    def origins(self, dataset: Dataset, /) -> Iterator[tuple[Split, Dataset]]:
+        """Windows of this length, half of it apart, none of which reaches beyond the end of this one.
 
-        With a step they start one, two, three steps before the end of this window, and none reaches beyond it: the
-        newest may be shorter. Without one this window is the first, and each overlaps half of the next.
+        The newest starts a quarter of the length later than this one and is cut short by as much: what people did last
+        says most about what they will do, so a moment closer to the end is worth more than a whole window (figures in
+        docs/architecture.md).
         """
         end_s = min(self.stop_s, float(np.nextafter(dataset.time_s_E.max(), np.inf)))
         length_s = end_s - self.start_s
         for number in itertools.count():
-            start_s = self.start_s - number * length_s / 2 if step_s is None else end_s - (number + 1) * step_s
+            start_s = end_s - (NEWEST_ORIGIN + number * ORIGIN_STEP) * length_s
             yield TimeWindow(start_s, min(start_s + length_s, end_s)), dataset
 
 
@@ -140,7 +139,7 @@ class Everything:
         """Hold out the last tenth of the training span."""
         return _last_tenth(train)
 
-    def origins(self, dataset: Dataset, _step_s: float | None, /) -> Iterator[tuple[Split, Dataset]]:
+    def origins(self, dataset: Dataset, /) -> Iterator[tuple[Split, Dataset]]:
         """This rule only, which holds out nothing."""
         yield self, dataset
 

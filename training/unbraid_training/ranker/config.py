@@ -21,7 +21,6 @@ class RankerConfig(BaseModel):
     Attributes:
         origin_count: how many earlier moments it learns from, at which all sources are fitted anew; 0: no ranker. The
             newest of them calibrates it, so there have to be two.
-        origin_step_s: time between two origins; without one their windows overlap by half. Nothing to splits by events.
         user_count: at most so many users of each task at each origin.
         depth: candidates of each source.
         tree_count, leaf_count, learning_rate, leaf_example_count, feature_share, leaf_regularisation: of the gradient
@@ -37,7 +36,6 @@ class RankerConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     origin_count: Annotated[int, Field(ge=0)] = 3
-    origin_step_s: Positive | None = None
     user_count: Count = 3000
     depth: Count = 150
     tree_count: Count = 100

@@ -53,7 +53,7 @@ def find_origins(split: Split, data: Dataset, config: RankerConfig, seed: int) -
         seed: of the choice of users.
     """
     origins: list[Origin] = []
-    rules = split.inner(data).origins(data, config.origin_step_s)
+    rules = split.inner(data).origins(data)
     with suppress(InvalidInput):  # no events, or nobody with a target
         for rule, events in itertools.islice(rules, config.origin_count):
             holdout = rule.apply(events)
