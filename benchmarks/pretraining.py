@@ -27,7 +27,7 @@ from unbraid_training.score_fit import ALL_TIME_S
 from unbraid_training.trainer import Trainer
 from unbraid_training.validation import Validation, first_scoring
 
-STAGES = (0, 1, 3)
+STAGES = (0, 1)
 
 # Epochs of pretraining draw other examples than those of training.
 FIRST_PRETRAINING_EPOCH = 1000

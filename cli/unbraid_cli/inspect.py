@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -14,7 +15,8 @@ from unbraid_cli.report_folder import write_reports
 if TYPE_CHECKING:
     from unbraid_core.pipeline import Pipeline
     from unbraid_core.release import Release
-    from unbraid_core.types import IntArray, Interests
+    from unbraid_core.types import IntArray, Interests, Profile
+    from unbraid_server.model import Model
     from unbraid_training.evaluation.cases import Cases
     from unbraid_training.evaluation.contrast import Contrast
     from unbraid_training.evaluation.inspection import Inspection
@@ -36,6 +38,10 @@ def inspect(
         Literal["new", "all"],
         typer.Option(help="Of the recommendations. new: items the user did not have. all: known items count too."),
     ] = "new",
+    profile: Annotated[
+        Literal["formula", "learned"] | None,
+        typer.Option(help="How to rank; by default learned where the release has a ranker, else formula."),
+    ] = None,
     user: Annotated[list[str] | None, typer.Option("--user", help="Whose history to show; can be repeated.")] = None,
     examples: Annotated[int, typer.Option(min=1, max=20, help="How many users to draw where none is named.")] = 3,
     seed: Annotated[int, typer.Option(min=0, help="Of the examples and the bootstrap.")] = 1,
@@ -63,15 +69,16 @@ def inspect(
     cases = Cases.of(holdout, Task(task), release.catalogue, manifest.encoder.actions)
     shown = draw_users(cases, examples, seed) if user is None else find_users(cases, user)
     twin = None if against is None else _open_twin(store.open(against), release)
-    pipeline = _pipeline(release)
+    model = _load(release)
+    chosen = model.profiles[0] if profile is None else Profile(profile)
     report = Inspection.of(
-        Setting.of(cases, manifest.release_id, str(rule), Profile.FORMULA, seed),
+        Setting.of(cases, manifest.release_id, str(rule), chosen, seed),
         cases,
-        pipeline,
-        _interests(pipeline, cases),
+        model.pipeline,
+        _interests(model.pipeline, cases),
         shown,
         twin=None if twin is None else twin.manifest.release_id,
-        contrasts=[] if twin is None else _contrast(pipeline, _pipeline(twin), cases, seed),
+        contrasts=[] if twin is None else _contrast([model.pipeline, _load(twin).pipeline], cases, chosen, seed),
     )
     _print(report)
     if out is not None:
@@ -91,11 +98,11 @@ def _open_twin(twin: Release, release: Release) -> Release:
     return twin
 
 
-def _pipeline(release: Release) -> Pipeline:
+def _load(release: Release) -> Model:
     from unbraid_server.device import Device
     from unbraid_server.model import load_model
 
-    return load_model(release, Device.AUTO).pipeline
+    return load_model(release, Device.AUTO)
 
 
 def _interests(pipeline: Pipeline, cases: Cases) -> list[Interests]:
@@ -106,28 +113,29 @@ def _interests(pipeline: Pipeline, cases: Cases) -> list[Interests]:
         return interests_of_cases(pipeline, cases, lambda count: shown.advance(bar, count))
 
 
-def _contrast(pipeline: Pipeline, twin: Pipeline, cases: Cases, seed: int) -> list[Contrast]:
+def _contrast(pipelines: Sequence[Pipeline], cases: Cases, profile: Profile, seed: int) -> list[Contrast]:
     from unbraid_training.evaluation.contrast import contrast
     from unbraid_training.evaluation.item_space import item_spaces
 
-    ours, theirs = _rank(pipeline, cases, "asking the release"), _rank(twin, cases, "asking the other")
+    titles = "asking the release", "asking the other"
+    ours, theirs = (_rank(each, cases, profile, title) for each, title in zip(pipelines, titles, strict=True))
     with error_console.status("comparing"):
         return contrast(cases, [ours], [theirs], item_spaces(cases.train), seed)
 
 
-def _rank(pipeline: Pipeline, cases: Cases, title: str) -> IntArray:
+def _rank(pipeline: Pipeline, cases: Cases, profile: Profile, title: str) -> IntArray:
     from unbraid_training.evaluation.system import rank_with_pipeline
 
     with progress() as shown:
         bar = shown.add_task(title, total=len(cases))
-        return rank_with_pipeline(pipeline, cases, lambda count: shown.advance(bar, count))
+        return rank_with_pipeline(pipeline, cases, lambda count: shown.advance(bar, count), profile=profile)
 
 
 def _print(report: Inspection) -> None:
     setting = report.setting
     console.print(
-        f"release {setting.release_id}, split {setting.split}, task {setting.task}: {setting.user_count:,} users, "
-        f"{report.disentanglement.event_count:,} events",
+        f"release {setting.release_id}, split {setting.split}, task {setting.task}, profile {setting.profile}: "
+        f"{setting.user_count:,} users, {report.disentanglement.event_count:,} events",
         markup=False,
     )
     tables = [report.profile_rows(), report.disentanglement.rows()]

@@ -40,7 +40,7 @@ def test_it_prints_what_the_interests_are_and_takes_histories_apart(shop: Shop, 
     done = run("--examples", "2")
     assert done.exit_code == 0, done.output
     printed = " ".join(done.stdout.split())
-    assert f"release {shop.release_id}, split {shop.split}, task new: " in printed
+    assert f"release {shop.release_id}, split {shop.split}, task new, profile formula: " in printed
     for words in (
         "half-life",
         "typical items",
@@ -107,6 +107,7 @@ def test_mistakes_are_named(shop: Shop, run: Run, release_v1: Path, tmp_path: Pa
         (["--user", "nobody"], NotFound, "user 'nobody': not among the"),
         (["--releases", releases, "--against", other], InvalidInput, "train both alike"),
         (["--against", "no-such-release"], NotFound, "no release 'no-such-release'"),
+        (["--profile", "learned", "--against", shop.other_release_id], InvalidInput, "this release has no ranker"),
         (["--out", str(tmp_path / "file")], InvalidInput, "--out: cannot write"),
     ):
         failure = run(*options).exception

@@ -14,6 +14,7 @@ from unbraid_training.baselines.comparison import Contender, Contest
 from unbraid_training.baselines.tuning import CHOICE_METRIC
 from unbraid_training.evaluation.bootstrap import CONFIDENCE, RESAMPLES, Interval
 from unbraid_training.evaluation.cases import Task
+from unbraid_training.evaluation.markdown import markdown_table
 from unbraid_training.evaluation.metrics import COVERAGE_CUTOFF
 from unbraid_training.evaluation.report import METHOD
 from unbraid_training.evaluation.scorecard import Scorecard
@@ -100,8 +101,8 @@ class BaselinesReport:
             f"{self.choice_text()} Intervals: {CONFIDENCE:.0%} bootstrap over users, {RESAMPLES:,} resamples, seed "
             f"{self.seed}."
         )
-        results, settings = _markdown_table(self.result_rows()), _markdown_table(self.setting_rows())
-        return "\n".join([f"# Baselines, task {self.task}", "", conditions, "", *results, "", *settings, ""])
+        tables = markdown_table(self.result_rows()), markdown_table(self.setting_rows())
+        return "\n".join([f"# Baselines, task {self.task}\n", f"{conditions}\n", *tables])
 
     def choice_text(self) -> str:
         """How the settings and the bar were chosen, in two sentences."""
@@ -142,8 +143,3 @@ def _cells(result: Result, bar: str) -> list[str]:
     gain = "the bar" if result.name == bar else result.gain[CHOICE_METRIC].text(4, "+")
     metrics = (result.metrics[column].text(4) for column in COLUMNS)
     return [result.name, *metrics, f"{result.coverage:.3f}", gain]
-
-
-def _markdown_table(rows: Sequence[Sequence[str]]) -> list[str]:
-    head, *body = [f"| {' | '.join(cells)} |" for cells in rows]
-    return [head, "|" + "---|" * len(rows[0]), *body]

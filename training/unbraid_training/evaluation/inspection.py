@@ -90,7 +90,8 @@ class Inspection:
         """The report as a page."""
         setting = self.setting
         conditions = (
-            f"Release {setting.release_id}, split {setting.split}, task {setting.task}: {setting.user_count:,} users. "
+            f"Release {setting.release_id}, split {setting.split}, task {setting.task}, profile {setting.profile}: "
+            f"{setting.user_count:,} users. "
             f"Intervals: {CONFIDENCE:.0%} over users (bootstrap with {RESAMPLES:,} resamples; coverage: jackknife), "
             f"seed {setting.seed}."
         )
