@@ -19,7 +19,7 @@ from unbraid_core.release.files import entry, sync
 from unbraid_core.release.replacement import replace_text
 from unbraid_core.types import DoubleArray, FloatArray, Scoring
 from unbraid_training.config import TrainConfig
-from unbraid_training.encoder import ARCHITECTURE, MultiInterestEncoder
+from unbraid_training.encoder import MultiInterestEncoder
 from unbraid_training.model import Model
 from unbraid_training.ranker.files import RANKER_FILES, RankerRecord, load_ranker, save_ranker
 from unbraid_training.ranker.trained import TrainedRanker
@@ -85,7 +85,7 @@ class Checkpoint:
     def encoder_spec(self) -> EncoderSpec:
         """Shape and vocabulary of the encoder."""
         return EncoderSpec(
-            architecture=ARCHITECTURE,
+            architecture=self.settings.encoder.architecture,
             interest_count=self.settings.interest_count,
             dimension=self.settings.dimension,
             max_history=self.settings.max_history,

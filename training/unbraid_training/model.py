@@ -24,7 +24,9 @@ class Model(nn.Module):
 
     def __init__(self, config: TrainConfig, item_count: int, action_count: int) -> None:
         super().__init__()
-        self.encoder = MultiInterestEncoder(config.dimension, config.interest_count, action_count, config.dropout)
+        self.encoder = MultiInterestEncoder(
+            config.dimension, config.interest_count, action_count, config.dropout, config.encoder
+        )
         self.items = nn.Embedding(item_count, config.dimension)
         self.decay = Decay(config.decay, config.interest_count)
 
