@@ -14,6 +14,8 @@ from onnx.helper import set_model_props
 from torch import nn
 from torch.export import Dim
 
+from unbraid_exporter.recurrence import with_onnx_recurrence
+
 __all__ = ["INPUT_NAMES", "OPSET", "OUTPUT_NAMES", "TRACED_SHAPE_BL", "export_onnx"]
 
 INPUT_NAMES = ("item_vectors", "age", "action", "mask")
@@ -45,7 +47,7 @@ def export_onnx(encoder: nn.Module, dimension: int, path: Path, properties: Mapp
     batch, length = Dim("batch"), Dim("length")
     with _without_notices():
         program = torch.onnx.export(
-            encoder.eval(),
+            with_onnx_recurrence(encoder).eval(),
             _example(dimension),
             dynamo=True,
             input_names=INPUT_NAMES,
