@@ -12,15 +12,20 @@ import pytest
 import torch
 
 from unbraid_core.ports import Encoder
-from unbraid_core.release import open_release
+from unbraid_core.release import EncoderSpec, open_release
 from unbraid_core.release.layout import USER_ENCODER
 from unbraid_core.types import HistoryBatch
+from unbraid_exporter.onnx_export import export_onnx
+from unbraid_exporter.parity import check_parity
 from unbraid_server.device import Device
 from unbraid_server.encoder import OnnxEncoder
+from unbraid_training.config import EncoderConfig
 from unbraid_training.encoder import MultiInterestEncoder
 from unbraid_training.torch_encoder import TorchEncoder
 
 TOLERANCE = 1e-5
+D, K, MAX_HISTORY = 8, 3, 50
+ACTIONS = ["", "view", "cart", "buy"]
 
 
 @dataclass(frozen=True)
@@ -33,7 +38,7 @@ class Subject:
     action_count: int
 
 
-def onnx_encoder(release_v1: Path) -> Subject:
+def released(release_v1: Path, _: Path) -> Subject:
     """The encoder of the committed release under ONNX Runtime."""
     release = open_release(release_v1)
     spec = release.manifest.encoder
@@ -41,22 +46,67 @@ def onnx_encoder(release_v1: Path) -> Subject:
     return Subject(encoder, spec.interest_count, spec.dimension, len(spec.actions))
 
 
-def torch_encoder(_: Path) -> Subject:
-    """An encoder under PyTorch, away from its starting point, so that no part of it is without effect."""
+def shaken(config: EncoderConfig) -> MultiInterestEncoder:
+    """An encoder away from its starting point, so that no part of it is without effect."""
     torch.manual_seed(1)
-    encoder = MultiInterestEncoder(dimension=8, interest_count=3, action_count=4, dropout=0.5)
+    encoder = MultiInterestEncoder(D, K, len(ACTIONS), dropout=0.5, config=config)
     with torch.no_grad():
         for parameter in encoder.parameters():
             parameter.add_(0.3 * torch.randn(parameter.shape))
-    return Subject(TorchEncoder(encoder), interest_count=3, dimension=8, action_count=4)
+    return encoder
 
 
-ENCODERS: dict[str, Callable[[Path], Subject]] = {"onnx": onnx_encoder, "torch": torch_encoder}
+def in_torch(config: EncoderConfig) -> Callable[[Path, Path], Subject]:
+    """An encoder under PyTorch."""
+    return lambda _, __: Subject(TorchEncoder(shaken(config)), K, D, len(ACTIONS))
+
+
+def exported(config: EncoderConfig) -> Callable[[Path, Path], Subject]:
+    """The same encoder, exported and run as the server does it; it has passed the parity check before."""
+
+    def subject(_: Path, folder: Path) -> Subject:
+        encoder, path = shaken(config), folder / USER_ENCODER
+        item_vectors_ID = np.random.default_rng(0).normal(size=(50, D)).astype(np.float32)
+        item_vectors_ID /= np.linalg.norm(item_vectors_ID, axis=1, keepdims=True)
+        export_onnx(encoder, D, path, {})
+        check_parity(encoder, path, item_vectors_ID, len(ACTIONS), MAX_HISTORY)
+        spec = EncoderSpec(
+            architecture=config.architecture,
+            interest_count=K,
+            dimension=D,
+            max_history=MAX_HISTORY,
+            actions=ACTIONS,
+        )
+        return Subject(OnnxEncoder(path, spec, Device.CPU), K, D, len(ACTIONS))
+
+    return subject
+
+
+# Of the 40 combinations, ten in which each trunk is with and without time, and every other choice is made at least
+# three times; benchmarks/encoder_exports.py compares all of them with PyTorch.
+VARIANTS = (
+    EncoderConfig(),
+    EncoderConfig(time=False, extraction="dynamic-routing", short_term=True),
+    EncoderConfig(trunk="transformer"),
+    EncoderConfig(trunk="transformer", time=False, extraction="dynamic-routing"),
+    EncoderConfig(trunk="lstm"),
+    EncoderConfig(trunk="lstm", time=False, short_term=True),
+    EncoderConfig(trunk="gru", extraction="dynamic-routing"),
+    EncoderConfig(trunk="gru", time=False),
+    EncoderConfig(trunk="conv", short_term=True),
+    EncoderConfig(trunk="conv", time=False, extraction="dynamic-routing"),
+)
+ENCODERS: dict[str, Callable[[Path, Path], Subject]] = {
+    "onnx": released,
+    **{f"torch:{config.architecture}": in_torch(config) for config in VARIANTS},
+    # The first one is exported and compared by the tests of the exporter.
+    **{f"onnx:{config.architecture}": exported(config) for config in VARIANTS[1:]},
+}
 
 
 @pytest.fixture(scope="module", params=ENCODERS)
-def subject(request: pytest.FixtureRequest, release_v1: Path) -> Subject:
-    return ENCODERS[request.param](release_v1)
+def subject(request: pytest.FixtureRequest, release_v1: Path, tmp_path_factory: pytest.TempPathFactory) -> Subject:
+    return ENCODERS[request.param](release_v1, tmp_path_factory.mktemp("encoder"))
 
 
 def batch_of(subject: Subject, lengths: list[int], padded_to: int, seed: int = 0) -> HistoryBatch:
