@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.markup import escape
@@ -33,6 +33,20 @@ def train(
     interests: Annotated[int, typer.Option(min=1, max=64, help="Interests of a user, K.")] = 4,
     dimension: Annotated[int, typer.Option(min=2, max=4096, help="Dimensions of the vectors, D.")] = 64,
     max_history: Annotated[int, typer.Option(min=1, max=10_000, help="Newest events that count, L.")] = 50,
+    trunk: Annotated[
+        Literal["none", "transformer", "lstm", "gru", "conv"],
+        typer.Option(help="What reads the events as a sequence before interests are taken out of them."),
+    ] = "none",
+    no_time: Annotated[
+        bool, typer.Option("--no-time", help="The encoder reads the order of events only, not when they happened.")
+    ] = False,
+    extraction: Annotated[
+        Literal["self-attentive", "dynamic-routing"], typer.Option(help="How events are shared out over interests.")
+    ] = "self-attentive",
+    short_term: Annotated[bool, typer.Option("--short-term", help="Fuse the last session into the interests.")] = False,
+    session_s: Annotated[
+        int, typer.Option(min=1, help="Events at most so many seconds older than the newest are the last session.")
+    ] = 86_400,
     epochs: Annotated[int, typer.Option(min=1, help="At most; training stops when validation does not improve.")] = 30,
     seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 1,
     threads: Annotated[
@@ -47,7 +61,7 @@ def train(
     """
     import torch
 
-    from unbraid_training.config import TrainConfig
+    from unbraid_training.config import EncoderConfig, TrainConfig
     from unbraid_training.data.sources import open_dataset
     from unbraid_training.data.splits import parse_split
     from unbraid_training.train import train as run_training
@@ -57,7 +71,14 @@ def train(
     for line in report.lines():
         console.print(line, markup=False, soft_wrap=True)
     settings = TrainConfig(
-        interest_count=interests, dimension=dimension, max_history=max_history, epochs=epochs, seed=seed
+        interest_count=interests,
+        dimension=dimension,
+        max_history=max_history,
+        encoder=EncoderConfig(
+            trunk=trunk, time=not no_time, extraction=extraction, short_term=short_term, session_s=session_s
+        ),
+        epochs=epochs,
+        seed=seed,
     )
     torch.set_num_threads(threads)
     with TrainingDisplay() as display:
