@@ -20,10 +20,11 @@ from rich.table import Table
 from torch import Tensor, nn
 
 from unbraid_core.types import Query
-from unbraid_training.config import LossConfig, TrainConfig
+from unbraid_training.config import EncoderConfig, LossConfig, TrainConfig
 from unbraid_training.data.splits import LastEvents
 from unbraid_training.data.synthetic import Planted, SyntheticSpec, plant
 from unbraid_training.encoder import MultiInterestEncoder
+from unbraid_training.encoder.events import Events
 from unbraid_training.evaluation.clustering import normalised_mutual_information
 from unbraid_training.item_statistics import log_popularity
 from unbraid_training.score_fit import ALL_TIME_S
@@ -37,14 +38,16 @@ SPLIT = LastEvents(10)
 class MlpScores(MultiInterestEncoder):
     """The scores of ComiRec-SA, W2 tanh(W1 x), in place of cosines with learned directions."""
 
-    def __init__(self, dimension: int, interest_count: int, action_count: int, dropout: float) -> None:
-        super().__init__(dimension, interest_count, action_count, dropout)
+    def __init__(
+        self, dimension: int, interest_count: int, action_count: int, dropout: float, config: EncoderConfig
+    ) -> None:
+        super().__init__(dimension, interest_count, action_count, dropout, config)
         self.scores = nn.Sequential(
             nn.Linear(dimension, 4 * dimension), nn.Tanh(), nn.Linear(4 * dimension, interest_count)
         )
 
-    def _log_assignment(self, event_BLD: Tensor) -> Tensor:
-        return torch.log_softmax(self.scores(event_BLD), dim=-1)
+    def _log_assignment(self, events: Events) -> Tensor:
+        return torch.log_softmax(self.scores(events.event_BLD), dim=-1)
 
 
 def shipped(planted: Planted, seed: int, **settings: float | LossConfig) -> Trainer:

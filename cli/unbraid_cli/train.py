@@ -72,6 +72,28 @@ def train(
             show_default="none",
         ),
     ] = None,
+    trunk: Annotated[
+        Literal["none", "transformer", "lstm", "gru", "conv"] | None,
+        typer.Option(
+            help="What reads the events as a sequence before interests are taken out of them.", show_default="none"
+        ),
+    ] = None,
+    no_time: Annotated[
+        bool, typer.Option("--no-time", help="The encoder reads the order of events only, not when they happened.")
+    ] = False,
+    extraction: Annotated[
+        Literal["self-attentive", "dynamic-routing"] | None,
+        typer.Option(help="How events are shared out over interests.", show_default="self-attentive"),
+    ] = None,
+    short_term: Annotated[bool, typer.Option("--short-term", help="Fuse the last session into the interests.")] = False,
+    session_s: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Events at most so many seconds older than the newest are the last session.",
+            show_default="86400",
+        ),
+    ] = None,
     epochs: Annotated[
         int | None,
         typer.Option(min=1, help="At most; training stops when validation does not improve.", show_default="30"),
@@ -99,10 +121,24 @@ def train(
 
     sizes: dict[str, object] = {"interest_count": interests, "dimension": dimension, "max_history": max_history}
     fading = {"kind": decay, "half_lives_s": _half_lives_s(half_life)}
+    encoder: dict[str, object] = {
+        "trunk": trunk,
+        "time": False if no_time else None,
+        "extraction": extraction,
+        "short_term": True if short_term else None,
+        "session_s": session_s,
+    }
     flags: dict[str, dict[str, object]] = {
         "data": {"path": data, "split": split},
         "run": {"out": out, "device": device, "threads": threads},
-        "train": {**sizes, "decay": fading, "content": {"text": item_text}, "epochs": epochs, "seed": seed},
+        "train": {
+            **sizes,
+            "encoder": encoder,
+            "decay": fading,
+            "content": {"text": item_text},
+            "epochs": epochs,
+            "seed": seed,
+        },
     }
     experiment = read_experiment(config, flags)
     if print_config:

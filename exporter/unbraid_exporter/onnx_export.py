@@ -14,6 +14,7 @@ from onnx.helper import set_model_props
 from torch import nn
 from torch.export import Dim
 
+from unbraid_exporter.recurrence import with_onnx_recurrence
 from unbraid_index.content import item_encoder
 
 __all__ = ["INPUT_NAMES", "OPSET", "OUTPUT_NAMES", "TRACED_SHAPE_BL", "export_item_onnx", "export_onnx"]
@@ -75,7 +76,7 @@ def _export(
     batch, length = Dim("batch"), Dim("length")
     with _without_notices():
         program = torch.onnx.export(
-            encoder.eval(),
+            with_onnx_recurrence(encoder).eval(),
             example,
             dynamo=True,
             input_names=input_names,

@@ -20,13 +20,17 @@ from unbraid_core.types import HistoryBatch, Precision
 from unbraid_exporter.compact_encoder import compact_encoder
 from unbraid_exporter.exported_encoder import ExportedEncoder
 from unbraid_exporter.onnx_export import export_onnx
+from unbraid_exporter.parity import check_parity
 from unbraid_server.device import Device
 from unbraid_server.encoder import OnnxEncoder
+from unbraid_training.config import EncoderConfig
 from unbraid_training.encoder import MultiInterestEncoder
 from unbraid_training.memo import MemoEncoder
 from unbraid_training.torch_encoder import TorchEncoder
 
 TOLERANCE = 1e-5
+D, WIDE, K, MAX_HISTORY = 8, 16, 3, 50
+ACTIONS = ["", "view", "cart", "buy"]
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,7 @@ class Subject:
     action_count: int
 
 
-def onnx_encoder(release_v1: Path) -> Subject:
+def released(release_v1: Path, _: Path) -> Subject:
     """The encoder of the committed release under ONNX Runtime."""
     release = open_release(release_v1)
     spec = release.manifest.encoder
@@ -47,67 +51,105 @@ def onnx_encoder(release_v1: Path) -> Subject:
     return Subject(encoder, spec.interest_count, spec.dimension, len(spec.actions))
 
 
-def exported_encoder(release_v1: Path) -> Subject:
+def exported_file(release_v1: Path, folder: Path) -> Subject:
     """The same file, as an export is checked and measured with."""
-    return replace(onnx_encoder(release_v1), encoder=ExportedEncoder(release_v1 / USER_ENCODER))
+    return replace(released(release_v1, folder), encoder=ExportedEncoder(release_v1 / USER_ENCODER))
 
 
-def torch_encoder(_: Path) -> Subject:
-    """An encoder under PyTorch."""
-    return Subject(TorchEncoder(_moved(dimension=8)), interest_count=3, dimension=8, action_count=4)
-
-
-def _moved(dimension: int) -> MultiInterestEncoder:
-    """Away from its starting point, so that no part of it is without effect."""
+def shaken(config: EncoderConfig, dimension: int = D) -> MultiInterestEncoder:
+    """An encoder away from its starting point, so that no part of it is without effect."""
     torch.manual_seed(1)
-    encoder = MultiInterestEncoder(dimension, interest_count=3, action_count=4, dropout=0.5)
+    encoder = MultiInterestEncoder(dimension, K, len(ACTIONS), dropout=0.5, config=config)
     with torch.no_grad():
         for parameter in encoder.parameters():
             parameter.add_(0.3 * torch.randn(parameter.shape))
     return encoder
 
 
-def memo_encoder(folder: Path) -> Subject:
-    """The one under PyTorch, remembering its answers."""
-    subject = torch_encoder(folder)
-    return replace(subject, encoder=MemoEncoder(subject.encoder))
+def in_torch(config: EncoderConfig) -> Callable[[Path, Path], Subject]:
+    """An encoder under PyTorch."""
+    return lambda _, __: Subject(TorchEncoder(shaken(config)), K, D, len(ACTIONS))
 
 
-@cache
-def _exported(dimension: int) -> bytes:
-    with TemporaryDirectory() as folder:
-        export_onnx(_moved(dimension), dimension, Path(folder, "encoder.onnx"), {})
-        return Path(folder, "encoder.onnx").read_bytes()
+def exported(config: EncoderConfig) -> Callable[[Path, Path], Subject]:
+    """The same encoder, exported and run as the server does it; it has passed the parity check before."""
 
-
-def compact_onnx_encoder(precision: Precision) -> Callable[[Path], Subject]:
-    """Makes an exported encoder of a lower precision, under ONNX Runtime."""
-
-    def subject(_: Path) -> Subject:
-        spec = EncoderSpec(architecture="", interest_count=3, dimension=16, max_history=50, actions=list("abcd"))
-        sizes = Subject(TorchEncoder(_moved(dimension=16)), interest_count=3, dimension=16, action_count=4)
-        with TemporaryDirectory() as folder:
-            exported, compacted = Path(folder, "exported.onnx"), Path(folder, "compact.onnx")
-            exported.write_bytes(_exported(dimension=16))
-            compact_encoder(exported, compacted, precision, [batch_of(sizes, [50, 20, 5], 50)])
-            return replace(sizes, encoder=OnnxEncoder(compacted, spec, Device.CPU))
+    def subject(_: Path, folder: Path) -> Subject:
+        encoder, path = shaken(config), folder / USER_ENCODER
+        item_vectors_ID = np.random.default_rng(0).normal(size=(50, D)).astype(np.float32)
+        item_vectors_ID /= np.linalg.norm(item_vectors_ID, axis=1, keepdims=True)
+        export_onnx(encoder, D, path, {})
+        check_parity(encoder, path, item_vectors_ID, len(ACTIONS), MAX_HISTORY)
+        spec = EncoderSpec(
+            architecture=config.architecture,
+            interest_count=K,
+            dimension=D,
+            max_history=MAX_HISTORY,
+            actions=ACTIONS,
+        )
+        return Subject(OnnxEncoder(path, spec, Device.CPU), K, D, len(ACTIONS))
 
     return subject
 
 
-ENCODERS: dict[str, Callable[[Path], Subject]] = {
-    "onnx": onnx_encoder,
-    "exported": exported_encoder,
-    "onnx, fp16": compact_onnx_encoder(Precision.FP16),
-    "onnx, int8": compact_onnx_encoder(Precision.INT8),
-    "torch": torch_encoder,
-    "memo": memo_encoder,
+def remembering(_: Path, __: Path) -> Subject:
+    """The one under PyTorch, remembering its answers."""
+    return Subject(MemoEncoder(TorchEncoder(shaken(EncoderConfig()))), K, D, len(ACTIONS))
+
+
+@cache
+def wide_export() -> bytes:
+    """An export that is wide enough to be compacted."""
+    with TemporaryDirectory() as folder:
+        export_onnx(shaken(EncoderConfig(), WIDE), WIDE, Path(folder, "encoder.onnx"), {})
+        return Path(folder, "encoder.onnx").read_bytes()
+
+
+def compacted(precision: Precision) -> Callable[[Path, Path], Subject]:
+    """Makes an exported encoder of a lower precision, under ONNX Runtime."""
+
+    def subject(_: Path, folder: Path) -> Subject:
+        spec = EncoderSpec(
+            architecture="", interest_count=K, dimension=WIDE, max_history=MAX_HISTORY, actions=list(ACTIONS)
+        )
+        sizes = Subject(TorchEncoder(shaken(EncoderConfig(), WIDE)), K, WIDE, len(ACTIONS))
+        whole, compact = folder / "whole.onnx", folder / "compact.onnx"
+        whole.write_bytes(wide_export())
+        compact_encoder(whole, compact, precision, [batch_of(sizes, [50, 20, 5], 50)])
+        return replace(sizes, encoder=OnnxEncoder(compact, spec, Device.CPU))
+
+    return subject
+
+
+# Of the 40 combinations, ten in which each trunk is with and without time, and every other choice is made at least
+# three times; benchmarks/encoder_exports.py compares all of them with PyTorch.
+VARIANTS = (
+    EncoderConfig(),
+    EncoderConfig(time=False, extraction="dynamic-routing", short_term=True),
+    EncoderConfig(trunk="transformer"),
+    EncoderConfig(trunk="transformer", time=False, extraction="dynamic-routing"),
+    EncoderConfig(trunk="lstm"),
+    EncoderConfig(trunk="lstm", time=False, short_term=True),
+    EncoderConfig(trunk="gru", extraction="dynamic-routing"),
+    EncoderConfig(trunk="gru", time=False),
+    EncoderConfig(trunk="conv", short_term=True),
+    EncoderConfig(trunk="conv", time=False, extraction="dynamic-routing"),
+)
+ENCODERS: dict[str, Callable[[Path, Path], Subject]] = {
+    "onnx": released,
+    "exported": exported_file,
+    "onnx, fp16": compacted(Precision.FP16),
+    "onnx, int8": compacted(Precision.INT8),
+    "memo": remembering,
+    **{f"torch:{config.architecture}": in_torch(config) for config in VARIANTS},
+    # The first one is exported and compared by the tests of the exporter.
+    **{f"onnx:{config.architecture}": exported(config) for config in VARIANTS[1:]},
 }
 
 
 @pytest.fixture(scope="module", params=ENCODERS)
-def subject(request: pytest.FixtureRequest, release_v1: Path) -> Subject:
-    return ENCODERS[request.param](release_v1)
+def subject(request: pytest.FixtureRequest, release_v1: Path, tmp_path_factory: pytest.TempPathFactory) -> Subject:
+    return ENCODERS[request.param](release_v1, tmp_path_factory.mktemp("encoder"))
 
 
 def batch_of(subject: Subject, lengths: list[int], padded_to: int, seed: int = 0) -> HistoryBatch:

@@ -23,7 +23,7 @@ from unbraid_core.types import DoubleArray, FloatArray, Profile, Scoring
 from unbraid_training.config import TrainConfig
 from unbraid_training.content.item_encoder import ItemEncoder
 from unbraid_training.content.text_reader import TextReader
-from unbraid_training.encoder import ARCHITECTURE, MultiInterestEncoder
+from unbraid_training.encoder import MultiInterestEncoder
 from unbraid_training.item_vectors import ContentVectors
 from unbraid_training.layout import CONFIG_FILE
 from unbraid_training.model import Model
@@ -115,7 +115,7 @@ class Checkpoint:
     def encoder_spec(self) -> EncoderSpec:
         """Shape and vocabulary of the encoder."""
         return EncoderSpec(
-            architecture=ARCHITECTURE,
+            architecture=self.settings.encoder.architecture,
             interest_count=self.settings.interest_count,
             dimension=self.settings.dimension,
             max_history=self.settings.max_history,

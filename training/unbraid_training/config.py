@@ -2,20 +2,72 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from itertools import product
+from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from unbraid_training.content.config import ContentConfig
 from unbraid_training.ranker.config import RankerConfig
 
-__all__ = ["DAY_S", "Count", "DecayConfig", "LossConfig", "PopularityTerm", "TrainConfig"]
+__all__ = [
+    "DAY_S",
+    "Count",
+    "DecayConfig",
+    "EncoderConfig",
+    "ExtractionName",
+    "LossConfig",
+    "PopularityTerm",
+    "TrainConfig",
+    "TrunkName",
+    "every_encoder",
+]
 
 DAY_S = 86_400.0
 
 Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
+
+TrunkName = Literal["none", "transformer", "lstm", "gru", "conv"]
+ExtractionName = Literal["self-attentive", "dynamic-routing"]
+
+
+class EncoderConfig(BaseModel):
+    """What the encoder is built of; docs/architecture.md says what each part is and when it pays.
+
+    Attributes:
+        trunk: what reads the events as a sequence, before interests are taken out of them.
+        time: whether ages are read, by trunk and saliency; without, the order of the events is all that is known.
+        extraction: how events are shared out over interests.
+        short_term: whether a branch over the last session is fused into the interests.
+        session_s: events at most this much older than the newest are the last session. A window, not a longest pause
+            between two events: it stays bounded for somebody who never pauses, and is the last day where times are
+            known to the day only.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    trunk: TrunkName = "none"
+    time: bool = True
+    extraction: ExtractionName = "self-attentive"
+    short_term: bool = False
+    session_s: Positive = 1 * DAY_S
+
+    @property
+    def architecture(self) -> str:
+        """Its name in a release, such as gru+time/self-attentive/short-term."""
+        trunk = f"{self.trunk}+time" if self.time else self.trunk
+        return "/".join([trunk, self.extraction, *(["short-term"] if self.short_term else [])])
+
+
+def every_encoder() -> list[EncoderConfig]:
+    """All 40 combinations of trunk, time, extraction and short-term branch, with the usual session."""
+    choices = product(get_args(TrunkName), (True, False), get_args(ExtractionName), (False, True))
+    return [
+        EncoderConfig(trunk=trunk, time=time, extraction=extraction, short_term=short_term)
+        for trunk, time, extraction, short_term in choices
+    ]
 
 
 class PopularityTerm(BaseModel):
@@ -84,6 +136,7 @@ class TrainConfig(BaseModel):
         interest_count: K.
         dimension: D of the item vectors and interests.
         max_history: L, newest events that the encoder sees.
+        encoder: what the encoder is built of.
         temperature: divisor of inner products, in training and in the score.
         content: what item vectors know of the items' text.
         dropout: share of event features dropped.
@@ -107,6 +160,7 @@ class TrainConfig(BaseModel):
     interest_count: Count = 4
     dimension: Count = 64
     max_history: Count = 50
+    encoder: EncoderConfig = EncoderConfig()
     temperature: Positive = 0.1
     content: ContentConfig = ContentConfig()
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.2

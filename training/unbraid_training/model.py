@@ -28,7 +28,9 @@ class Model(nn.Module):
         self, config: TrainConfig, item_count: int, action_count: int, items: ItemVectors | None = None
     ) -> None:
         super().__init__()
-        self.encoder = MultiInterestEncoder(config.dimension, config.interest_count, action_count, config.dropout)
+        self.encoder = MultiInterestEncoder(
+            config.dimension, config.interest_count, action_count, config.dropout, config.encoder
+        )
         self.items: ItemVectors = items or FreeVectors(item_count, config.dimension)
         self.decay = Decay(config.decay, config.interest_count)
 

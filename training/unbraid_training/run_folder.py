@@ -21,6 +21,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError, safe_open
@@ -63,9 +64,19 @@ class RunIdentity(BaseModel):
 
     def difference(self, other: RunIdentity) -> str:
         """The first thing that differs, in words."""
-        mine, theirs = ({**run.settings.model_dump(), **run.model_dump(exclude={"settings"})} for run in (self, other))
+        mine, theirs = (
+            {**_flat(run.settings.model_dump()), **run.model_dump(exclude={"settings"})} for run in (self, other)
+        )
         name = next(name for name in mine if mine[name] != theirs[name])
         return f"its {name} is {mine[name]}, this call has {theirs[name]}"
+
+
+def _flat(settings: Mapping[str, Any], path: str = "") -> dict[str, Any]:
+    """Settings of settings by their dotted names."""
+    flat: dict[str, Any] = {}
+    for name, value in settings.items():
+        flat.update(_flat(value, f"{path}{name}.") if isinstance(value, Mapping) else {path + name: value})
+    return flat
 
 
 class Selection(BaseModel):

@@ -61,6 +61,15 @@ def test_files_become_a_checkpoint(unbraid: Unbraid, data: Path, tmp_path: Path)
     assert f"validation recall@50 {reports[0]['validation']['recall@50']:.4f}" in stderr
 
 
+def test_the_encoder_is_what_the_options_say(unbraid: Unbraid, data: Path, tmp_path: Path) -> None:
+    parts = ("--trunk", "gru", "--no-time", "--extraction", "dynamic-routing", "--short-term", "--session-s", "1800")
+    code, _, stderr = unbraid("train", "--data", data, "--out", tmp_path / "run", *SMALL, *parts)
+    assert code == 0, stderr
+    checkpoint = load_checkpoint(tmp_path / "run")
+    assert checkpoint.encoder_spec.architecture == "gru/dynamic-routing/short-term"
+    assert checkpoint.settings.encoder.session_s == 1_800.0
+
+
 def test_a_second_call_loads_what_the_first_made(unbraid: Unbraid, data: Path, tmp_path: Path) -> None:
     arguments = ("train", "--data", data, "--out", tmp_path / "run", *SMALL)
     assert unbraid(*arguments)[0] == 0
@@ -155,6 +164,9 @@ def assert_refused(answer: tuple[int, str, str], *expected: str) -> None:
         (["--epochs", "many"], ["--epochs"]),
         (["--seed", "-1"], ["--seed"]),
         (["--threads", "0"], ["--threads"]),
+        (["--trunk", "oak"], ["--trunk", "transformer"]),
+        (["--extraction", "by-hand"], ["--extraction", "dynamic-routing"]),
+        (["--session-s", "0"], ["--session-s"]),
         (["--colour", "red"], ["--colour"]),
         (["--decay", "slow"], ["--decay", "learned"]),
         (["--half-life", "0"], ["--half-life", "is 0 days"]),

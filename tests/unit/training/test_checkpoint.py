@@ -51,6 +51,20 @@ def test_it_says_what_it_was_trained_on(
     assert (spec.interest_count, spec.dimension, spec.actions) == (4, 16, ["", "view"])
 
 
+def test_a_checkpoint_from_before_encoders_could_be_chosen_is_that_of_today(
+    folder: Path, tiny_checkpoint: Checkpoint
+) -> None:
+    path = folder / "config.json"
+    config = json.loads(path.read_text())
+    del config["settings"]["encoder"]
+    path.write_text(json.dumps(config))
+    loaded = load_checkpoint(folder)
+    assert loaded.settings == tiny_checkpoint.settings
+    assert loaded.encoder_spec.architecture == "none+time/self-attentive"
+    parts = {name.partition(".")[0] for name in loaded.encoder.state_dict()}
+    assert parts == {"action", "direction_KD", "hidden", "saliency", "value", "context"}
+
+
 def test_vectors_are_unit_vectors_of_the_right_number(tiny_checkpoint: Checkpoint) -> None:
     item_count = len(tiny_checkpoint.catalogue)
     assert tiny_checkpoint.item_vectors_ID.shape == (item_count, 16)
@@ -100,6 +114,7 @@ def test_without_a_finished_run_the_command_that_makes_one_is_told(tmp_path: Pat
         ({"format_version": 1}, "format_version"),
         ({"colour": "red"}, "colour"),
         ({"actions": None}, "actions"),
+        ({"settings": {"encoder": {"trunk": "oak"}}}, "settings.encoder.trunk"),
         ({"files": {}}, "was changed after it was written"),
         ({"actions": ["", "view", "buy"]}, "was changed after it was written"),
     ],

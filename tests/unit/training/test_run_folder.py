@@ -10,7 +10,7 @@ import torch
 from unbraid_core.calibration import Calibration
 from unbraid_core.errors import Conflict
 from unbraid_core.types import Scoring
-from unbraid_training.config import TrainConfig
+from unbraid_training.config import EncoderConfig, TrainConfig
 from unbraid_training.observer import EpochReport
 from unbraid_training.run_folder import RunFolder, RunIdentity, Selection, Snapshot
 
@@ -28,6 +28,7 @@ def identity(**changes: object) -> RunIdentity:
     [
         ({"interest_count": 8}, "its interest_count is 4, this call has 8"),
         ({"seed": 7}, "its seed is 1, this call has 7"),
+        ({"encoder": EncoderConfig(trunk="gru")}, "its encoder.trunk is none, this call has gru"),
         ({"split": "all"}, "its split is last-5, this call has all"),
         ({"data_sha256": "cd"}, "its data_sha256 is ab, this call has cd"),
     ],

@@ -20,7 +20,7 @@ from safetensors.torch import save_file
 from unbraid_core.errors import Conflict, IncompatibleError
 from unbraid_core.release.replacement import pending
 from unbraid_training.checkpoint import load_checkpoint
-from unbraid_training.config import DAY_S, DecayConfig, TrainConfig
+from unbraid_training.config import DAY_S, DecayConfig, EncoderConfig, TrainConfig
 from unbraid_training.data.dataset import Dataset
 from unbraid_training.data.splits import LastEvents
 from unbraid_training.item_statistics import log_popularity
@@ -52,12 +52,21 @@ def digests(folder: Path) -> dict[str, str]:
     return {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in FILES}
 
 
-@pytest.mark.parametrize("stop", [1, 2])
+@pytest.mark.parametrize(
+    ("encoder", "stop"),
+    [
+        (EncoderConfig(), 1),
+        (EncoderConfig(), 2),
+        (EncoderConfig(trunk="lstm", extraction="dynamic-routing", short_term=True), 1),
+    ],
+)
 def test_a_trainer_goes_on_from_a_stored_state_bit_for_bit(
-    tiny_dataset: Dataset, tiny_config: TrainConfig, tmp_path: Path, stop: int
+    tiny_dataset: Dataset, tiny_config: TrainConfig, tmp_path: Path, encoder: EncoderConfig, stop: int
 ) -> None:
+    config = tiny_config.model_copy(update={"encoder": encoder})
+
     def trainer() -> Trainer:
-        return Trainer(tiny_dataset, tiny_config, log_popularity(tiny_dataset, DAY_S))
+        return Trainer(tiny_dataset, config, log_popularity(tiny_dataset, DAY_S))
 
     undisturbed = trainer()
     losses = [undisturbed.run_epoch(epoch, lambda: None) for epoch in range(3)]
@@ -65,7 +74,7 @@ def test_a_trainer_goes_on_from_a_stored_state_bit_for_bit(
     first = trainer()
     for epoch in range(stop):
         first.run_epoch(epoch, lambda: None)
-    with RunFolder(tmp_path / "run", RunIdentity(settings=tiny_config, split="all", data_sha256="")) as run:
+    with RunFolder(tmp_path / "run", RunIdentity(settings=config, split="all", data_sha256="")) as run:
         run.save("some", Snapshot(first.state(), []))
         stored = run.load("some")
     assert stored is not None
