@@ -20,7 +20,6 @@ import pyarrow as pa
 from pyarrow import parquet
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 
 USERS, ITEMS = 1_000_000, 100_000
 ROW_GROUP = 1_000_000
@@ -56,7 +55,9 @@ def generate(path: Path, event_count: int, seed: int) -> None:
         + [pa.field("timestamp", pa.float64())]
     )
     with parquet.ParquetWriter(path, schema) as file:
-        for start in track(range(0, event_count, ROW_GROUP), f"generating {event_count:,} events"):
+        for start in track(
+            range(0, event_count, ROW_GROUP), f"generating {event_count:,} events", console=Console(stderr=True)
+        ):
             count = min(ROW_GROUP, event_count - start)
             columns = [
                 users.take(rng.integers(0, USERS, count)),
@@ -80,21 +81,26 @@ def main() -> None:
     parser.add_argument("--millions", type=int, nargs="+", default=[1, 5, 20, 100], help="events, in millions")
     parser.add_argument("--folder", type=Path, help="where the files are made; a temporary folder by default")
     options = parser.parse_args()
-    table = Table("events", "file MiB", "seconds", "peak MiB", "columns MiB", "peak bytes an event")
+    console = Console()
+    console.print("| events | file MiB | seconds | peak MiB | columns MiB | peak bytes an event |")
+    console.print("|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         path = Path(folder) / "events.parquet"
         for millions in options.millions:
             generate(path, millions * 1_000_000, seed=1)
             found = read(path)
-            table.add_row(
+            sizes = [path.stat().st_size, found["peak_bytes"], found["column_bytes"]]
+            file_mib, peak_mib, columns_mib = (f"{size / MIB:,.0f}" for size in sizes)
+            each = found["peak_bytes"] / found["events"]
+            cells = [
                 f"{found['events']:,.0f}",
-                f"{path.stat().st_size / MIB:,.0f}",
+                file_mib,
                 f"{found['seconds']:.1f}",
-                f"{found['peak_bytes'] / MIB:,.0f}",
-                f"{found['column_bytes'] / MIB:,.0f}",
-                f"{found['peak_bytes'] / found['events']:.0f}",
-            )
-    Console().print(table)
+                peak_mib,
+                columns_mib,
+                f"{each:.0f}",
+            ]
+            console.print(f"| {' | '.join(cells)} |")
 
 
 if __name__ == "__main__":

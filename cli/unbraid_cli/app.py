@@ -14,6 +14,7 @@ from unbraid_cli.inspect import inspect
 from unbraid_cli.recommend import interests, recommend, status
 from unbraid_cli.report import report
 from unbraid_cli.serve import serve
+from unbraid_cli.sweep import sweep
 from unbraid_cli.train import train
 from unbraid_client import ClientError
 
@@ -37,6 +38,7 @@ app.command(rich_help_panel=FIRST)(demo)
 app.add_typer(data.app, name="data", rich_help_panel=MODEL)
 app.command(rich_help_panel=MODEL)(train)
 app.command(rich_help_panel=MODEL)(report)
+app.command(rich_help_panel=MODEL)(sweep)
 app.command(rich_help_panel=MODEL)(export)
 app.add_typer(index.app, name="index", rich_help_panel=MODEL)
 app.add_typer(release.app, name="release", rich_help_panel=MODEL)

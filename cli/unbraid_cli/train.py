@@ -11,15 +11,13 @@ import typer
 from rich.markup import escape
 
 from unbraid_cli.console import console, facts_table, progress
+from unbraid_cli.preparation import prepared
 
 if TYPE_CHECKING:
     from unbraid_training.checkpoint import Checkpoint
-    from unbraid_training.data.dataset import Dataset
-    from unbraid_training.device import DeviceChoice
-    from unbraid_training.experiment import Experiment
     from unbraid_training.observer import EpochReport
 
-__all__ = ["TrainingDisplay", "print_half_lives", "run_experiment", "train"]
+__all__ = ["TrainingDisplay", "print_half_lives", "train"]
 
 DAY_S = 86_400.0
 
@@ -144,43 +142,15 @@ def train(
     if print_config:
         console.print(experiment.to_toml(), end="", markup=False, soft_wrap=True)
         return
-    run_experiment(experiment)
+    with prepared(experiment) as job:
+        from unbraid_training.train import train as run_training
 
-
-def run_experiment(experiment: Experiment) -> None:
-    """Train as an experiment says, and show progress and result; under torchrun only its first process does."""
-    import torch
-
-    from unbraid_training.data.splits import parse_split
-    from unbraid_training.device import choose_device
-    from unbraid_training.ranks import is_first, joined
-    from unbraid_training.train import train as run_training
-
-    rule = parse_split(experiment.data.split)
-    choice = choose_device(experiment.run.device)
-    torch.set_num_threads(experiment.run.threads)
-    with joined(choice.device):
-        dataset = _read(experiment.data.path, choice)
         with TrainingDisplay() as display:
-            checkpoint = run_training(dataset, rule, experiment.train, experiment.run.out, display, choice)
-        if is_first():
+            checkpoint = run_training(job.dataset, job.split, experiment.train, experiment.run.out, display, job.choice)
+        if job.speaks:
             print_half_lives(checkpoint)
             console.print(f"report: {experiment.run.out / 'report.html'}", markup=False, soft_wrap=True)
             console.print(f"next: unbraid export {experiment.run.out}", markup=False, soft_wrap=True)
-
-
-def _read(source: Path, choice: DeviceChoice) -> Dataset:
-    """Read the data, the first process before the others: what is wrong with them is said once."""
-    from unbraid_training.data.sources import open_dataset
-    from unbraid_training.ranks import first_then_others, is_first, rank_count
-
-    dataset, report = first_then_others(lambda: open_dataset(source))
-    if is_first():
-        for line in report.lines():
-            console.print(line, markup=False, soft_wrap=True)
-        together = f" in {rank_count()} processes" if rank_count() > 1 else ""
-        console.print(f"device: {choice.device} ({choice.reason}){together}", markup=False, soft_wrap=True)
-    return dataset
 
 
 def _half_lives_s(days: list[float] | None) -> list[float] | None:

@@ -3,6 +3,7 @@
     [data]      what to train on
     [run]       where to write, and on what to compute
     [train]     the settings of the model: the fields of TrainConfig
+    [sweep]     lists of settings to try, for ``unbraid sweep``
 
 docs/training.md lists the keys. What stands on the command line comes before what stands in the file.
 """
@@ -14,7 +15,7 @@ import tomllib
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -23,7 +24,7 @@ from pydantic_core import ErrorDetails
 from unbraid_core.errors import InvalidInput, NotFound
 from unbraid_training.config import Count, TrainConfig
 
-__all__ = ["DataTable", "Device", "Experiment", "RunTable", "read_experiment"]
+__all__ = ["DataTable", "Device", "Experiment", "RunTable", "SweepTable", "read_experiment"]
 
 Device = Literal["auto", "cpu", "cuda"]
 
@@ -47,6 +48,22 @@ class RunTable(BaseModel):
     threads: Count = 1
 
 
+class SweepTable(BaseModel):
+    """What ``unbraid sweep`` tries.
+
+    Attributes:
+        train: keys of [train], each with a list of values.
+        samples: how many of all combinations, drawn at random; 0: all of them.
+        seed: of the draw.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    train: dict[str, Any] = Field(default_factory=dict)
+    samples: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0)] = 1
+
+
 class Experiment(BaseModel):
     """One experiment. Paths are relative to the working directory, in a file as on the command line."""
 
@@ -55,10 +72,22 @@ class Experiment(BaseModel):
     data: DataTable
     run: RunTable = Field(default_factory=RunTable)
     train: TrainConfig = Field(default_factory=TrainConfig)
+    sweep: SweepTable = Field(default_factory=SweepTable)
 
     def to_toml(self) -> str:
         """A file that gives the same experiment again; what is not set is left out, for TOML has no null."""
-        return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))
+        idle = None if self.sweep.train else {"sweep"}
+        return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True, exclude=idle))
+
+    def changed(self, train: Mapping[str, object]) -> Experiment:
+        """The same with other values of some keys of [train], and nothing to sweep.
+
+        Raises:
+            InvalidInput: a key is unknown, or a value cannot be.
+        """
+        tables = self.model_dump(mode="json", exclude={"sweep"})
+        _override(tables["train"], train)
+        return _validated(tables, "sweep: ")
 
 
 def read_experiment(path: Path | None, flags: Mapping[str, Mapping[str, object]]) -> Experiment:
@@ -75,11 +104,15 @@ def read_experiment(path: Path | None, flags: Mapping[str, Mapping[str, object]]
     """
     tables = {} if path is None else _parse(path)
     _override(tables, flags)
+    return _validated(tables, "" if path is None else f"{path}: ")
+
+
+def _validated(tables: dict[str, Any], where: str) -> Experiment:
     try:
         # JSON is read as TOML means it: lists may become tuples and strings paths, but true is no number.
         return Experiment.model_validate_json(json.dumps(tables, default=str), strict=True)
     except ValidationError as error:
-        raise _refusal(error, "" if path is None else f"{path}: ") from None
+        raise _refusal(error, where) from None
 
 
 def _override(table: dict[str, Any], values: Mapping[str, object]) -> None:

@@ -107,6 +107,21 @@ def test_the_report_can_be_made_again(unbraid: Unbraid, data: Path, tmp_path: Pa
     assert_refused(unbraid("report", tmp_path), "no training run there", "unbraid train")
 
 
+def test_a_sweep_prints_its_table_and_the_next_step(unbraid: Unbraid, data: Path, tmp_path: Path) -> None:
+    (tmp_path / "experiment.toml").write_text(
+        f'[data]\npath = "{data}"\nsplit = "last-5"\n[train]\nepochs = 1\ndimension = 8\n'
+        "[train.ranker]\norigin_count = 0\n[sweep.train]\ninterest_count = [1, 2]\n"
+    )
+    code, stdout, stderr = unbraid("sweep", tmp_path / "experiment.toml", "--out", tmp_path / "runs")
+    assert code == 0, stderr
+    assert "run 2 of 2: interest_count 2" in stderr
+    assert "interest_count" in stdout
+    assert "ndcg@50" in stdout
+    best = json.loads((tmp_path / "runs" / "sweep.json").read_text())["results"][0]["folder"]
+    assert f"next: unbraid export {tmp_path / 'runs' / best}" in stdout
+    assert_refused(unbraid("sweep", tmp_path / "nowhere.toml"), "nowhere.toml")
+
+
 def test_left_out_rows_are_reported(unbraid: Unbraid, data: Path, tmp_path: Path) -> None:
     events = (data / "events.csv").read_text()
     (tmp_path / "events.csv").write_text(events + '"user-1","item-2",soon,"view"\n')
