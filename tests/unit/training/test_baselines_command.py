@@ -56,10 +56,10 @@ def test_equal_calls_give_equal_files(run: Callable[..., Result], tmp_path: Path
 
 
 def test_the_validation_windows_can_be_named_and_counted(run: Callable[..., Result], tmp_path: Path) -> None:
-    chosen = "before-2024-01-20-until-2024-01-25"
+    chosen = "before-2024-01-20-until-2024-01-22"
     done = run("--methods", "popularity-decay", "--validation", chosen, "--origins", 2, "--out", tmp_path)
     assert done.exit_code == 0, done.output
-    windows = [chosen, "before-2024-01-15-until-2024-01-20"]
+    windows = [chosen, "before-2024-01-18-until-2024-01-20"]
     assert json.loads((tmp_path / "baselines-new.json").read_text())["validation"] == windows
     assert f"by the mean of ndcg@50 on {', '.join(windows)}." in " ".join(done.stdout.split())
 

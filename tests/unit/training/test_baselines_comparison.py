@@ -139,12 +139,9 @@ def test_settings_are_chosen_by_the_mean_over_all_windows(planted: Dataset) -> N
 
 
 def test_windows_step_back_and_each_learns_from_what_is_before_it_alone(planted: Dataset) -> None:
-    week = TEST_START_S - VALIDATION_START_S
-    case = replace(contest(planted), validation=TimeWindow(VALIDATION_START_S, TEST_START_S), origin_count=2)
-    assert case.windows() == [
-        TimeWindow(VALIDATION_START_S, TEST_START_S),
-        TimeWindow(VALIDATION_START_S - week, VALIDATION_START_S),
-    ]
+    day = TimeWindow(VALIDATION_START_S, VALIDATION_START_S + DAY_S)
+    case = replace(contest(planted), validation=day, origin_count=3)
+    assert case.windows() == [TimeWindow(day.start_s - step, day.stop_s - step) for step in (0, DAY_S, 2 * DAY_S)]
     for window, cases in zip(case.windows(), case.validations(), strict=True):
         assert isinstance(window, TimeWindow)
         assert cases.train.time_s_E.max() < window.start_s
@@ -162,7 +159,7 @@ def test_last_events_are_held_out_of_what_the_last_hold_out_left(planted: Datase
 
 def test_a_network_is_stopped_when_it_gains_no_more_and_trained_as_long_for_the_test(planted: Dataset) -> None:
     steps: list[tuple[str, int, int]] = []
-    network = SequenceNetwork(Trunk.GRU, Target.NEXT, dropout=0.0, seed=1, epochs=12)
+    network = SequenceNetwork(Trunk.GRU, Target.NEXT, dropout=0.0, seed=1, epochs=6)
     method = Method("gru", (network,), (LatestItems(5),))
     [validation] = contest(planted).validations()
     panel = Panel(validation, seed=1)
@@ -175,7 +172,7 @@ def test_a_network_is_stopped_when_it_gains_no_more_and_trained_as_long_for_the_
             break
     assert tuned.validation_ndcg == max(values)
     assert tuned.baseline == replace(network, epochs=1 + int(np.argmax(values)))
-    assert [step[1:] for step in steps] == [*((done, 12) for done in range(1, len(values) + 1)), (1, 1)]
+    assert [step[1:] for step in steps] == [*((done, 6) for done in range(1, len(values) + 1)), (1, 1)]
 
 
 def test_methods_that_stop_at_different_stages_are_trained_once(planted: Dataset) -> None:
@@ -190,9 +187,11 @@ def test_methods_that_stop_at_different_stages_are_trained_once(planted: Dataset
 
 
 def test_a_validation_window_without_users_is_refused(planted: Dataset) -> None:
-    case = replace(contest(planted), validation=parse_split("before-2024-01-04T04:00:00Z"))
-    with pytest.raises(InvalidInput, match="validation: before-2024-01-04T04:00:00Z: no user has a target"):
+    case = replace(contest(planted), validation=parse_split("before-2024-01-18-until-2024-01-18T00:00:01Z"))
+    with pytest.raises(InvalidInput, match=r"validation: before-2024-01-18-until-\S+: no user has a target"):
         compare(case, ["popularity"], silent)
+    with pytest.raises(InvalidInput, match=r"validation: before-2024-01-18, 30 origins: before-\S+ leaves no event"):
+        compare(replace(contest(planted), origin_count=30), ["popularity"], silent)
 
 
 @pytest.mark.parametrize(
