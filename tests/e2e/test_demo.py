@@ -22,7 +22,7 @@ from unbraid_training.data.folder import read_dataset, write_dataset
 from unbraid_training.data.synthetic import SyntheticSpec, plant
 
 DEMO = [sys.executable, "-m", "unbraid_cli", "demo"]
-TIMEOUT_S = 180.0
+TIMEOUT_S = 600.0
 HEADINGS = [
     "Data",
     "Training",

@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from unbraid_cli.app import run
+from unbraid_client import Profile as ClientProfile
 from unbraid_client import UnbraidClient
 from unbraid_core.errors import InvalidInput
 from unbraid_core.pipeline import pad_histories
@@ -195,6 +196,7 @@ def test_a_server_answers_from_a_compressed_release(release_of: ReleaseOf, users
                     ],
                     as_of=float(now_s),
                     limit=10,
+                    profile=ClientProfile.FORMULA,
                 )
                 for history, now_s in ((cases.history(user), cases.now_s_H[user]) for user in range(len(cases)))
             ]

@@ -194,7 +194,7 @@ def test_progress_of_another_version_says_how_to_go_on(
     stop = {
         "select": ("choosing epochs", 1, "epoch"),
         "best": ("fitting the score", 3, "advance"),
-        "refit": ("training on all", -1, "epoch"),
+        "refit": ("ranker, origin 1: asking for candidates", 0, "begin"),
     }[name]
     with pytest.raises(interrupted):
         train_tiny(folder, watch(stop_at=after(tiny_watcher.calls, *stop)))
