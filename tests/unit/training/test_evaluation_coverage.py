@@ -43,7 +43,9 @@ def test_intervals_hold_the_truth_at_least_as_often_as_they_say() -> None:
 def test_bounds_are_shares_too() -> None:
     interval = coverage_interval([np.array([[0, 1, 2], [3, 4, 5]])], 6)
     assert (interval.mean, interval.high) == (1.0, 1.0)
-    assert coverage_interval([np.array([[0, 0], [0, 1]])], 600).low == 0.0
+    one_for_all_HR = np.full((10, 3), -1)
+    one_for_all_HR[0] = [0, 1, 2]
+    assert coverage_interval([one_for_all_HR], 600).low == 0.0
 
 
 def test_a_difference_is_paired() -> None:
