@@ -40,6 +40,14 @@ def test_intervals_hold_the_truth_at_least_as_often_as_they_say() -> None:
     assert np.mean([each.high - each.low for each in differences]) < 3 * 3.92 * (covered[:, 0] - covered[:, 1]).std()
 
 
+def test_bounds_are_shares_too() -> None:
+    interval = coverage_interval([np.array([[0, 1, 2], [3, 4, 5]])], 6)
+    assert (interval.mean, interval.high) == (1.0, 1.0)
+    one_for_all_HR = np.full((10, 3), -1)
+    one_for_all_HR[0] = [0, 1, 2]
+    assert coverage_interval([one_for_all_HR], 600).low == 0.0
+
+
 def test_a_difference_is_paired() -> None:
     row_HR = lists(np.random.default_rng(2), 1.0)
     nothing = coverage_difference([row_HR], [row_HR], ITEM_COUNT)

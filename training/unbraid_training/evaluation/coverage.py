@@ -29,7 +29,8 @@ def coverage_interval(runs: Sequence[IntArray], item_count: int) -> Interval:
         runs: rankings [H, R] of the same users, -1 after the end of a short one.
         item_count: I, larger than every row.
     """
-    return _interval(_mean_coverage(runs, item_count), _mean_loss(runs, item_count))
+    found = _interval(_mean_coverage(runs, item_count), _mean_loss(runs, item_count))
+    return Interval(found.mean, max(found.low, 0.0), min(found.high, 1.0))
 
 
 def coverage_difference(runs: Sequence[IntArray], baseline: Sequence[IntArray], item_count: int) -> Interval:
