@@ -51,17 +51,11 @@ def test_it_says_what_it_was_trained_on(
     assert (spec.interest_count, spec.dimension, spec.actions) == (4, 16, ["", "view"])
 
 
-def test_a_checkpoint_from_before_encoders_could_be_chosen_is_that_of_today(
-    folder: Path, tiny_checkpoint: Checkpoint
-) -> None:
-    path = folder / "config.json"
-    config = json.loads(path.read_text())
-    del config["settings"]["encoder"]
-    path.write_text(json.dumps(config))
-    loaded = load_checkpoint(folder)
-    assert loaded.settings == tiny_checkpoint.settings
-    assert loaded.encoder_spec.architecture == "none+time/self-attentive"
-    parts = {name.partition(".")[0] for name in loaded.encoder.state_dict()}
+def test_settings_without_an_encoder_are_those_of_the_default_one(tiny_checkpoint: Checkpoint) -> None:
+    settings = tiny_checkpoint.settings.model_dump(exclude={"encoder"})
+    assert TrainConfig.model_validate(settings) == tiny_checkpoint.settings
+    assert tiny_checkpoint.encoder_spec.architecture == "none+time/self-attentive"
+    parts = {name.partition(".")[0] for name in tiny_checkpoint.encoder.state_dict()}
     assert parts == {"action", "direction_KD", "hidden", "saliency", "value", "context"}
 
 
