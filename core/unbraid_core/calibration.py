@@ -1,8 +1,8 @@
 """From scores to probabilities.
 
-p = sigmoid(slope * score + intercept), fitted on pairs of user and candidate that no model had seen (Platt 1999): the
-probability that the user takes the item within the horizon that the release states. So a threshold means the same in
-every release.
+p = sigmoid(slope * score + intercept), fitted on held-out pairs of user and candidate (Platt 1999): the probability
+that the user takes the item in a period as long as the validation window of the training split. So a threshold means
+the same in every release of one split.
 """
 
 from __future__ import annotations

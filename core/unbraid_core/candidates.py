@@ -83,9 +83,9 @@ def find_popular(pipeline: Pipeline, drafts: Sequence[Draft]) -> None:
 
 def _scoring(pipeline: Pipeline, draft: Draft) -> Scoring:
     """With other sources beside them, the interests bring as many candidates as each of those."""
-    for _, inputs in _learned(pipeline, [draft]):
-        return replace(pipeline.scoring, candidate_count=inputs.depth)
-    return pipeline.scoring
+    if pipeline.ranker_inputs is None or draft.profile is not Profile.LEARNED:
+        return pipeline.scoring
+    return replace(pipeline.scoring, candidate_count=pipeline.ranker_inputs.depth)
 
 
 def _learned(pipeline: Pipeline, drafts: Sequence[Draft]) -> list[tuple[Draft, RankerInputs]]:

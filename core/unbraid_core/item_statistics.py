@@ -6,8 +6,6 @@ ages are counted back from the newest training event and grow with the clock.
 
 from __future__ import annotations
 
-from functools import cached_property
-
 import numpy as np
 
 from unbraid_core.types import FloatArray, IntArray
@@ -34,13 +32,12 @@ class ItemStatistics:
     Args:
         value_IS: float32, finite.
         reference_time_s: time of the newest training event, from which ages are counted back.
+
+    Attributes:
+        popular_row_PI: all rows in the order of their popularity with half-lives of 2 and of 14 days, int64 [2, I].
     """
 
     def __init__(self, value_IS: FloatArray, reference_time_s: float) -> None:
         self.value_IS = value_IS
         self.reference_time_s = reference_time_s
-
-    @cached_property
-    def popular_row_PI(self) -> IntArray:
-        """All rows in the order of their popularity with half-lives of 2 and of 14 days: int64 [2, I]."""
-        return np.argsort(-self.value_IS[:, POPULAR_COLUMNS].T, axis=1, kind="stable")
+        self.popular_row_PI: IntArray = np.argsort(-value_IS[:, POPULAR_COLUMNS].T, axis=1, kind="stable")

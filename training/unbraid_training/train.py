@@ -197,7 +197,7 @@ def _finish(job: _Job, trainer: Trainer, selection: Selection, origins: list[Ori
     if origins:
         job.observer.begin("ranker: fitting", 1, 0)
         examples = [files.load_examples(number) for number, _ in enumerate(origins, start=1)]
-        ranker = fit_ranker(origins[0], examples, job.data, job.config.ranker, job.config.seed)
+        ranker = fit_ranker(origins, examples, job.data, job.config.ranker, job.config.seed)
         job.observer.advance()
     checkpoint = _checkpoint(trainer, selection, job)
     save_checkpoint(replace(checkpoint, ranker=ranker), job.folder)

@@ -9,11 +9,9 @@ from __future__ import annotations
 import faiss
 import numpy as np
 import torch
-from implicit.cpu.als import AlternatingLeastSquares
-from scipy.sparse import csr_matrix
-from threadpoolctl import threadpool_limits
 
 from unbraid_core.types import FloatArray
+from unbraid_training.als import fit_als
 from unbraid_training.data.dataset import Dataset
 from unbraid_training.model import Model
 
@@ -37,21 +35,14 @@ def warm_start(model: Model, dataset: Dataset, seed: int) -> None:
 
 def factorise(dataset: Dataset, dimension: int, seed: int) -> FloatArray:
     """Unit item vectors by implicit-feedback ALS (Hu, Koren, Volinsky 2008): float32 [I, D]."""
-    counts_UI = csr_matrix(
-        (np.ones(len(dataset), np.float32), (dataset.user_E, dataset.row_E)),
-        shape=(len(dataset.user_ids), len(dataset.catalogue)),
+    als = fit_als(
+        dataset,
+        factor_count=dimension,
+        regularisation=REGULARISATION,
+        confidence=CONFIDENCE,
+        iterations=ITERATIONS,
+        seed=seed,
     )
-    # Its own threads and those of OpenBLAS would hinder each other; it checks, and warns, when it is made.
-    with threadpool_limits(1):
-        als = AlternatingLeastSquares(
-            factors=dimension,
-            regularization=REGULARISATION,
-            alpha=CONFIDENCE,
-            iterations=ITERATIONS,
-            num_threads=1,
-            random_state=seed,
-        )
-        als.fit(counts_UI, show_progress=False)
     # An item without any event gets a zero vector; a small random one keeps it off every direction equally.
     noise_ID = np.random.default_rng(seed).normal(scale=1e-6, size=als.item_factors.shape)
     vectors_ID = (als.item_factors + noise_ID).astype(np.float32)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import inv
 
 from unbraid_core.types import DoubleArray
-from unbraid_training.baselines.profile import Weights, user_items
+from unbraid_training.baselines.profile import Weights
+from unbraid_training.co_occurrence import common_users, ease_weights
 from unbraid_training.data.dataset import Dataset
 
 __all__ = ["Ease"]
@@ -18,9 +18,7 @@ __all__ = ["Ease"]
 class Ease:
     """Embarrassingly shallow autoencoder (Steck 2019).
 
-    With X the binary user-item matrix and P = (X'X + lambda 1)^-1, the score of a profile p is p B, where
-    B_ij = -P_ij / P_jj off the diagonal and 0 on it: the ridge regression of every item on all others. Fitting holds
-    two [I, I] matrices and takes O(I^3).
+    The score of a profile p is p B with the weights B of ``ease_weights``.
 
     Attributes:
         regularisation: lambda, positive.
@@ -34,13 +32,7 @@ class Ease:
 
     def fit(self, train: Dataset, /) -> _FittedEase:
         """Invert the Gram matrix of the items."""
-        seen_UI = user_items(train, counted=False)
-        gram_II: DoubleArray = (seen_UI.T @ seen_UI).toarray()
-        gram_II[np.diag_indices_from(gram_II)] += self.regularisation
-        weight_II: DoubleArray = inv(gram_II, assume_a="pos", overwrite_a=True, check_finite=False)
-        weight_II /= -weight_II.diagonal()
-        np.fill_diagonal(weight_II, 0.0)
-        return _FittedEase(weight_II)
+        return _FittedEase(ease_weights(common_users(train), self.regularisation))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -10,7 +10,8 @@ from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
 from unbraid_core.types import DoubleArray
-from unbraid_training.baselines.profile import Weights, user_items
+from unbraid_training.als import fit_als
+from unbraid_training.baselines.profile import Weights
 from unbraid_training.data.dataset import Dataset
 
 __all__ = ["Ials"]
@@ -44,17 +45,14 @@ class Ials:
 
     def fit(self, train: Dataset, /) -> _FittedIals:
         """Factorise the counts of the training events."""
-        # Its own threads and those of OpenBLAS would hinder each other; it checks, and warns, when it is made.
-        with threadpool_limits(1):
-            als = AlternatingLeastSquares(
-                factors=self.factor_count,
-                regularization=self.regularisation,
-                alpha=self.confidence,
-                iterations=ITERATIONS,
-                num_threads=1,
-                random_state=self.seed,
-            )
-            als.fit(_single(user_items(train, counted=True)), show_progress=False)
+        als = fit_als(
+            train,
+            factor_count=self.factor_count,
+            regularisation=self.regularisation,
+            confidence=self.confidence,
+            iterations=ITERATIONS,
+            seed=self.seed,
+        )
         return _FittedIals(als)
 
 

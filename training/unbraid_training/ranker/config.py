@@ -19,8 +19,8 @@ class RankerConfig(BaseModel):
     """Settings of the ranker and its sources.
 
     Attributes:
-        origin_count: how many earlier moments it learns from, at which all sources are fitted anew; 0: no ranker. The
-            newest of them calibrates it, so there have to be two.
+        origin_count: how many earlier moments it learns from, at which all sources are fitted anew; 0: no ranker. One
+            of them calibrates it, so there have to be two.
         user_count: at most so many users of each task at each origin.
         depth: candidates of each source.
         tree_count, leaf_count, learning_rate, leaf_example_count, feature_share, leaf_regularisation: of the gradient
@@ -28,6 +28,7 @@ class RankerConfig(BaseModel):
             feature_fraction, lambda_l2.
         neighbour_count: M, neighbours of an item.
         neighbour_regularisation: lambda of EASE.
+        ease_item_count: size of the catalogue up to which neighbours are those of EASE; shrunk cosines above it.
         neighbour_half_life_s: how fast an event loses its say.
         common_user_count: fewest users that two neighbours have in common.
         factor_count, factor_regularisation, factor_confidence: of iALS.
@@ -46,6 +47,7 @@ class RankerConfig(BaseModel):
     leaf_regularisation: NotNegative = 5.0
     neighbour_count: Count = 200
     neighbour_regularisation: Positive = 300.0
+    ease_item_count: Count = 15_000
     neighbour_half_life_s: Positive = 180 * DAY_S
     common_user_count: Count = 2
     factor_count: Count = 128

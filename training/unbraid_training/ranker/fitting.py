@@ -19,23 +19,32 @@ from unbraid_training.ranker.trained import TrainedRanker
 
 __all__ = ["fit_ranker"]
 
+# The newest origin whose window is whole, whatever the split.
+MEASURED = 1
+
 
 def fit_ranker(
-    newest: Origin, examples: Sequence[Mapping[Task, RankerExamples]], data: Dataset, config: RankerConfig, seed: int
+    origins: Sequence[Origin],
+    examples: Sequence[Mapping[Task, RankerExamples]],
+    data: Dataset,
+    config: RankerConfig,
+    seed: int,
 ) -> TrainedRanker:
     """Fit the ranker to all examples, and the inputs that it is served with to all training events.
 
-    Probabilities and validation metrics are those of a ranker that has not seen the newest origin.
+    Probabilities and validation metrics are those of a ranker that has not seen the origin that they are measured at:
+    the second, since the window of the newest may be cut short, and people take less in a shorter time.
 
     Args:
-        newest: the newest origin.
-        examples: of every origin, the newest first; at least two.
+        origins: the newest first; at least two.
+        examples: of every origin.
         data: all training events.
         config: settings.
         seed: of factors and trees.
     """
-    unseen, *earlier = examples
-    blind = fit_booster([part for parts in earlier for part in parts.values()], config, seed)
+    unseen = examples[MEASURED]
+    others = [parts for position, parts in enumerate(examples) if position != MEASURED]
+    blind = fit_booster([part for parts in others for part in parts.values()], config, seed)
     score_C = np.concatenate([blind.score(part.feature_CF) for part in unseen.values()])
     taken_C = np.concatenate([part.taken_C for part in unseen.values()])
     ranker = fit_booster([part for parts in examples for part in parts.values()], config, seed)
@@ -44,7 +53,7 @@ def fit_ranker(
         inputs=fit_inputs(data, config, seed),
         common_user_count=config.common_user_count,
         calibration=fit_calibration(score_C, taken_C),
-        validation=_validate(blind, newest, unseen),
+        validation=_validate(blind, origins[MEASURED], unseen),
     )
 
 

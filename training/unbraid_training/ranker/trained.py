@@ -19,7 +19,7 @@ class TrainedRanker:
         inputs: its sources and statistics, fitted on all training events.
         common_user_count: fewest users that two neighbours have in common.
         calibration: log odds to probabilities.
-        validation: metrics at the newest origin, of a ranker that learned from the others only.
+        validation: metrics at one origin, of a ranker that learned from the others only.
     """
 
     booster_text: str

@@ -1,0 +1,188 @@
+"""What the ranker learns from: sources against counting by hand, and moments that never see what came after."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from unbraid_core.types import History
+from unbraid_training.config import DAY_S, TrainConfig
+from unbraid_training.data.dataset import Dataset
+from unbraid_training.data.splits import TimeWindow
+from unbraid_training.data.synthetic import SyntheticSpec, plant
+from unbraid_training.evaluation.cases import Task
+from unbraid_training.item_statistics import log_popularity
+from unbraid_training.ranker.booster import fit_booster
+from unbraid_training.ranker.config import RankerConfig
+from unbraid_training.ranker.examples import RankerExamples
+from unbraid_training.ranker.neighbours import fit_neighbours
+from unbraid_training.ranker.origin import Origin, find_origins
+from unbraid_training.ranker.sources import fit_inputs
+from unbraid_training.score_fit import ALL_TIME_S
+from unbraid_training.trainer import Trainer
+from unbraid_training.validation import first_scoring, model_pipeline
+
+CONFIG = RankerConfig(neighbour_count=7, factor_count=8, tree_count=5, leaf_example_count=5, depth=20)
+SETTINGS = TrainConfig(dimension=8, ranker=CONFIG)
+
+
+@pytest.fixture(scope="module")
+def shop() -> Dataset:
+    """40 users who act all the time for more than a year."""
+    return plant(SyntheticSpec(user_count=40, item_count=240, events_per_user=80, session_gap_s=12 * DAY_S)).dataset
+
+
+@pytest.fixture(scope="module")
+def train(shop: Dataset) -> Dataset:
+    """Only items with events, as in a holdout."""
+    return shop.with_items(np.bincount(shop.row_E, minlength=len(shop.catalogue)) > 0)
+
+
+def common_counts(train: Dataset) -> Counter[tuple[int, int]]:
+    """Users of each pair of items, one user after the other."""
+    counts: Counter[tuple[int, int]] = Counter()
+    for user in range(len(train.user_ids)):
+        items = sorted({int(row) for row in train.history(user).row_N})
+        counts.update((one, other) for one in items for other in items if one != other)
+    return counts
+
+
+@pytest.mark.parametrize("ease_item_count", [15_000, 1], ids=["EASE", "cosines"])
+@pytest.mark.parametrize("fewest", [2, 6])
+def test_neighbours_have_enough_users_in_common(train: Dataset, ease_item_count: int, fewest: int) -> None:
+    settings = CONFIG.model_copy(update={"ease_item_count": ease_item_count, "common_user_count": fewest})
+    neighbours = fit_neighbours(train, settings)
+    counts = common_counts(train)
+    said = [
+        (row, int(other))
+        for row in range(len(train.catalogue))
+        for other, weight in zip(neighbours.row_IM[row], neighbours.weight_IM[row], strict=True)
+        if weight != 0
+    ]
+    assert said
+    assert all(counts[pair] >= fewest for pair in said)
+    assert neighbours.row_IM.shape[1] <= CONFIG.neighbour_count
+
+
+def test_in_large_catalogues_neighbours_are_the_largest_shrunk_cosines(train: Dataset) -> None:
+    neighbours = fit_neighbours(train, CONFIG.model_copy(update={"ease_item_count": 1, "common_user_count": 1}))
+    counts = common_counts(train)
+    users_I = np.bincount(np.unique(train.pair_E) % len(train.catalogue))
+    for row in range(len(train.catalogue)):
+        cosines = sorted(
+            (
+                counts[row, other] / (np.sqrt(float(users_I[row]) * float(users_I[other])) + 50.0)
+                for other in range(len(train.catalogue))
+                if other != row
+            ),
+            reverse=True,
+        )
+        np.testing.assert_allclose(-np.sort(-neighbours.weight_IM[row]), cosines[: CONFIG.neighbour_count], rtol=1e-5)
+
+
+def test_factors_fold_a_history_in_by_least_squares(train: Dataset) -> None:
+    factors = fit_inputs(train, CONFIG, seed=1).factors
+    history = train.history(3)
+    count_I = np.bincount(history.row_N, minlength=len(train.catalogue)).astype(np.float64)
+    weight_I = np.where(count_I > 0, CONFIG.factor_confidence * count_I, 1.0)
+    vector_IF = factors.vector_IF.astype(np.float64)
+    system_FF = vector_IF.T @ (weight_I[:, None] * vector_IF) + CONFIG.factor_regularisation * np.eye(8)
+    user_F = np.linalg.solve(system_FF, vector_IF.T @ (weight_I * (count_I > 0)))
+    np.testing.assert_allclose(factors.score(history), vector_IF @ user_F, rtol=1e-3, atol=1e-5)
+
+
+def test_statistics_are_those_of_counting(train: Dataset) -> None:
+    statistics = fit_inputs(train, CONFIG, seed=1).statistics
+    newest_s = train.time_s_E.max()
+    assert statistics.reference_time_s == newest_s
+    for row in (0, 7, len(train.catalogue) - 1):
+        of_item_E = train.row_E == row
+        times_s = train.time_s_E[of_item_E]
+        per_user = Counter(train.user_E[of_item_E].tolist())
+        expected = [
+            (newest_s - times_s.min()) / DAY_S,
+            (newest_s - times_s.max()) / DAY_S,
+            np.mean([count > 1 for count in per_user.values()]),
+            np.log1p(len(per_user)),
+        ]
+        np.testing.assert_allclose(statistics.value_IS[row, -4:], expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(statistics.value_IS[:, 1], log_popularity(train, 2 * DAY_S))
+
+
+def test_neighbours_speak_with_the_newest_event_on_each_item(train: Dataset) -> None:
+    neighbours = fit_neighbours(train, CONFIG)
+    now_s, half_life_s = 1e9, neighbours.half_life_s
+    history = History(
+        row_N=np.array([4, 9, 4]),
+        time_s_N=now_s - half_life_s * np.array([3.0, 2.0, 1.0]),
+        action_N=np.zeros(3, np.int64),
+    )
+    expected_I = np.zeros(len(train.catalogue))
+    for row, fading in ((4, 0.5), (9, 0.25)):
+        for other, weight in zip(neighbours.row_IM[row], neighbours.weight_IM[row], strict=True):
+            expected_I[other] += fading * float(weight)
+    np.testing.assert_allclose(neighbours.score(history, now_s), expected_I, rtol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def split(shop: Dataset) -> TimeWindow:
+    end_s = float(np.quantile(shop.time_s_E, 0.7))
+    return TimeWindow(end_s - 40 * DAY_S, end_s)
+
+
+@pytest.fixture(scope="module")
+def origins(shop: Dataset, split: TimeWindow) -> list[Origin]:
+    return find_origins(split, split.apply(shop).train, CONFIG, seed=1)
+
+
+def test_origins_go_back_in_time_and_see_nothing_after_the_split(split: TimeWindow, origins: list[Origin]) -> None:
+    assert len(origins) == CONFIG.origin_count
+    rules = [origin.rule for origin in origins]
+    assert all(isinstance(rule, TimeWindow) and rule.stop_s <= split.start_s for rule in rules)
+    starts_s = [float(origin.cases[Task.NEW].now_s_H[0]) for origin in origins]
+    assert starts_s == sorted(starts_s, reverse=True)
+    for origin, start_s in zip(origins, starts_s, strict=True):
+        assert origin.holdout.train.time_s_E.max() < start_s
+
+
+def test_where_events_do_not_reach_back_there_are_fewer_origins(shop: Dataset, split: TimeWindow) -> None:
+    recent = split.apply(shop.select(shop.time_s_E > split.start_s - 50 * DAY_S)).train
+    assert len(find_origins(split, recent, CONFIG, seed=1)) < CONFIG.origin_count
+
+
+@pytest.fixture(scope="module")
+def examples(origins: list[Origin]) -> dict[Task, RankerExamples]:
+    origin = origins[0]
+    data = origin.holdout.train
+    trainer = Trainer(data, SETTINGS, log_popularity(data, ALL_TIME_S))
+    pipeline = model_pipeline(trainer.model.eval(), data, first_scoring(SETTINGS), SETTINGS.max_history)
+    return origin.examples(pipeline, CONFIG, 1, lambda: None)
+
+
+def test_a_candidate_is_taken_where_it_is_a_target(origins: list[Origin], examples: dict[Task, RankerExamples]) -> None:
+    for task, part in examples.items():
+        cases = origins[0].cases[task]
+        assert len(part.size_Q) == len(cases)
+        rows = np.split(part.row_C, np.cumsum(part.size_Q)[:-1])
+        taken = np.split(part.taken_C, np.cumsum(part.size_Q)[:-1])
+        for user, (row_C, taken_C) in enumerate(zip(rows, taken, strict=True)):
+            assert taken_C.tolist() == [row in cases.targets[user] for row in row_C]
+            if task is Task.NEW:
+                assert not np.isin(row_C, cases.history(user).row_N).any()
+    assert any(part.taken_C.any() for part in examples.values())
+
+
+def test_the_trees_repeat_and_rank_by_their_scores(examples: dict[Task, RankerExamples]) -> None:
+    part = examples[Task.ALL]
+    ranker, again = (fit_booster([part], CONFIG, seed=3) for _ in range(2))
+    assert ranker.text == again.text
+    score_C = ranker.score(part.feature_CF)
+    first = int(part.size_Q[0])
+    ranked = part.ranked(score_C)[0]
+    best = part.row_C[:first][np.argsort(-score_C[:first], kind="stable")][: len(ranked)]
+    assert ranked[: len(best)].tolist() == best.tolist()
+    both = RankerExamples.concatenated([part, replace(part)])
+    assert len(both.row_C) == 2 * len(part.row_C)
