@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from unbraid_cli.console import console, error_console, progress, rows_table
-from unbraid_cli.options import RELEASES, Releases
+from unbraid_cli.options import RELEASES, RankingProfile, Releases, TrainingData, WhichRelease
 
 if TYPE_CHECKING:
     from unbraid_core.release import Release
@@ -23,10 +23,8 @@ SYSTEM, POPULARITY, DECAYED = "unbraid", "popularity", "decayed popularity"
 
 
 def evaluate(
-    data: Annotated[Path, typer.Option("--data", help="The folder of events and items that the model learnt from.")],
-    release_id: Annotated[
-        str | None, typer.Argument(metavar="RELEASE_ID", help="Which release; the active one by default.")
-    ] = None,
+    data: TrainingData,
+    release_id: WhichRelease = None,
     releases: Releases = RELEASES,
     split: Annotated[
         str | None,
@@ -38,10 +36,7 @@ def evaluate(
     task: Annotated[
         Literal["new", "all"], typer.Option(help="new: find items the user did not have. all: known items count too.")
     ] = "new",
-    profile: Annotated[
-        Literal["formula", "learned"] | None,
-        typer.Option(help="How to rank; by default learned where the release has a ranker, else formula."),
-    ] = None,
+    profile: RankingProfile = None,
     users: Annotated[int | None, typer.Option(min=1, help="Evaluate a random sample of this many users.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the sample, the bootstrap, and the order of ties.")] = 1,
     run_out: Annotated[

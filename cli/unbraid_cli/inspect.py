@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from unbraid_cli.console import console, error_console, progress, rows_table
-from unbraid_cli.options import RELEASES, Releases
+from unbraid_cli.options import RELEASES, RankingProfile, Releases, TrainingData, WhichRelease
 from unbraid_cli.report_folder import write_reports
 
 if TYPE_CHECKING:
@@ -25,10 +25,8 @@ __all__ = ["inspect"]
 
 
 def inspect(
-    data: Annotated[Path, typer.Option("--data", help="The folder of events and items that the model learnt from.")],
-    release_id: Annotated[
-        str | None, typer.Argument(metavar="RELEASE_ID", help="Which release; the active one by default.")
-    ] = None,
+    data: TrainingData,
+    release_id: WhichRelease = None,
     releases: Releases = RELEASES,
     against: Annotated[
         str | None,
@@ -38,10 +36,7 @@ def inspect(
         Literal["new", "all"],
         typer.Option(help="Of the recommendations. new: items the user did not have. all: known items count too."),
     ] = "new",
-    profile: Annotated[
-        Literal["formula", "learned"] | None,
-        typer.Option(help="How to rank; by default learned where the release has a ranker, else formula."),
-    ] = None,
+    profile: RankingProfile = None,
     user: Annotated[list[str] | None, typer.Option("--user", help="Whose history to show; can be repeated.")] = None,
     examples: Annotated[int, typer.Option(min=1, max=20, help="How many users to draw where none is named.")] = 3,
     seed: Annotated[int, typer.Option(min=0, help="Of the examples and the bootstrap.")] = 1,

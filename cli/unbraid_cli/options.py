@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-__all__ = ["RELEASES", "STATE", "Releases", "State"]
+__all__ = ["RELEASES", "STATE", "RankingProfile", "Releases", "State", "TrainingData", "WhichRelease"]
 
 RELEASES = Path("releases")
 STATE = Path("state.db")
@@ -15,4 +15,14 @@ STATE = Path("state.db")
 Releases = Annotated[Path, typer.Option("--releases", envvar="UNBRAID_RELEASES", help="The folder of releases.")]
 State = Annotated[
     Path, typer.Option("--state", envvar="UNBRAID_STATE", help="The SQLite file with the histories of users.")
+]
+TrainingData = Annotated[
+    Path, typer.Option("--data", help="The folder of events and items that the model learnt from.")
+]
+WhichRelease = Annotated[
+    str | None, typer.Argument(metavar="RELEASE_ID", help="Which release; the active one by default.")
+]
+RankingProfile = Annotated[
+    Literal["formula", "learned"] | None,
+    typer.Option("--profile", help="How to rank; by default learned where the release has a ranker, else formula."),
 ]

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from unbraid_cli.answers import print_interests, print_recommendations, print_status, to_json
 from unbraid_cli.console import console
 from unbraid_cli.history_file import parse_time, read_history
+from unbraid_cli.options import RankingProfile
 from unbraid_client import Event, Profile, UnbraidClient
 from unbraid_client import Unavailable as ServerUnavailable
 from unbraid_client.channel import DEFAULT_TARGET
@@ -34,10 +35,7 @@ def recommend(
     limit: Annotated[int, typer.Option(min=1, max=500, help="How many items.")] = 10,
     as_of: AsOf = None,
     include_seen: Annotated[bool, typer.Option("--include-seen", help="Let items of the history come back.")] = False,
-    profile: Annotated[
-        Literal["formula", "learned"] | None,
-        typer.Option(help="How to rank; by default learned where the release has a ranker, else formula."),
-    ] = None,
+    profile: RankingProfile = None,
     diversity: Annotated[
         float, typer.Option(min=0, max=1, help="0: the order of the scores. 1: items as unlike each other as can be.")
     ] = 0.0,
