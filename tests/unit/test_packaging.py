@@ -58,6 +58,11 @@ def test_packages_load_only_what_their_extra_brings(package: str, unwanted: set[
     assert not loaded_by(package) & unwanted
 
 
+@pytest.mark.parametrize("package", ["unbraid_index", "unbraid_training", "unbraid_exporter"])
+def test_training_and_export_do_without_the_library_of_sentence_encoders(package: str) -> None:
+    assert "tokenizers" not in loaded_by(package)
+
+
 def test_every_tool_knows_the_same_roots(settings: dict[str, Any]) -> None:
     tool = settings["tool"]
     roots = tool["hatch"]["build"]["dev-mode-dirs"]

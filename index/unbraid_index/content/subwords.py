@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
-
-from tokenizers import Tokenizer
+from typing import TYPE_CHECKING, Literal
 
 from unbraid_core.errors import IntegrityError
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 __all__ = ["Subwords"]
 
@@ -34,6 +35,8 @@ class Subwords:
         Raises:
             IntegrityError: the library cannot read the file.
         """
+        from tokenizers import Tokenizer  # noqa: PLC0415  (an extra that only a sentence encoder needs)
+
         text = path.read_text(encoding="utf-8", errors="replace")
         try:
             tokenizer = Tokenizer.from_str(text)

@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple, Protocol
 import numpy as np
 
 from unbraid_core.types import BoolArray, IntArray
+from unbraid_index.content.subwords import Subwords
 from unbraid_index.content.vocabulary import Vocabulary
 
 __all__ = ["TokenBatch", "Tokeniser", "TokeniserKind", "open_tokeniser", "token_batches"]
@@ -55,8 +56,6 @@ def open_tokeniser(path: Path, kind: TokeniserKind, max_tokens: int) -> Tokenise
     """
     if kind == "terms":
         return Vocabulary.open(path, max_tokens)
-    from unbraid_index.content.subwords import Subwords  # noqa: PLC0415  (its library is an extra)
-
     return Subwords.open(path, max_tokens)
 
 
