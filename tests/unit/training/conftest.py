@@ -45,6 +45,11 @@ class Watcher:
         self.reports.append(report)
         self._called("epoch")
 
+    def position(self, stretch: str, count: int, what: str) -> int:
+        """Which call is the n-th of its kind after the begin of a stretch: where another run can be stopped."""
+        begin = self.calls.index(f"begin {stretch}")
+        return [at for at, call in enumerate(self.calls) if at >= begin and call.startswith(what)][count]
+
     def _called(self, what: str) -> None:
         self.calls.append(what)
         if len(self.calls) - 1 == self._stop_at:
