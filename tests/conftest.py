@@ -35,6 +35,7 @@ from unbraid_core.release import (
 from unbraid_core.release.layout import EXPORT_FILES, INDEX, RANKER
 from unbraid_core.release.ranker import write_ranker_inputs
 from unbraid_core.types import FloatArray
+from unbraid_server.active_model import ActiveModel
 from unbraid_server.device import Device
 from unbraid_server.logs import open_log
 from unbraid_server.model import Model, load_model
@@ -174,7 +175,7 @@ def channel_learned(model_learned: Model, state_v1: SqliteStateStore) -> Iterato
 
 @contextmanager
 def _serving(model: Model, state: SqliteStateStore) -> Iterator[grpc.Channel]:
-    server = Server(model, state, ServerSettings(port=0, threads=2), open_log("error"))
+    server = Server(ActiveModel(model), state, ServerSettings(port=0, threads=2), open_log("error"))
     port = server.start()
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
         yield channel

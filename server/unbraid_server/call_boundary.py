@@ -13,6 +13,7 @@ import grpc
 from structlog.typing import FilteringBoundLogger
 
 from unbraid_core.errors import UnbraidError
+from unbraid_server.active_model import ActiveModel
 from unbraid_server.error_status import internal_status, rich_status, short
 from unbraid_server.status_codes import status_code
 
@@ -29,11 +30,13 @@ class CallBoundary(grpc.ServerInterceptor):
     """Wraps the unary methods of our own services; health and reflection speak for themselves.
 
     Args:
-        log: where calls are logged, with what they have in common already bound.
+        log: where calls are logged.
+        active: which model answers; a line names the release that was active when the call began.
     """
 
-    def __init__(self, log: FilteringBoundLogger) -> None:
+    def __init__(self, log: FilteringBoundLogger, active: ActiveModel) -> None:
         self._log = log
+        self._active = active
 
     def intercept_service(
         self,
@@ -46,7 +49,9 @@ class CallBoundary(grpc.ServerInterceptor):
         if handler is None or handler.unary_unary is None or not method.startswith(OUR_METHODS):
             return handler
         return grpc.unary_unary_rpc_method_handler(
-            _Guarded(handler.unary_unary, method, self._log), handler.request_deserializer, handler.response_serializer
+            _Guarded(handler.unary_unary, method, self._log, self._active),
+            handler.request_deserializer,
+            handler.response_serializer,
         )
 
 
@@ -55,14 +60,22 @@ class _Guarded(Generic[Request, Response]):
     behaviour: Callable[[Request, grpc.ServicerContext], Response]
     method: str
     log: FilteringBoundLogger
+    active: ActiveModel
 
     def __call__(self, request: Request, context: grpc.ServicerContext) -> Response:
         start_s = time.perf_counter()
         request_id = secrets.token_hex(8)
+        release_id = self.active.current().release_id
 
         def facts(code: grpc.StatusCode) -> dict[str, str | float]:
             duration_ms = round((time.perf_counter() - start_s) * 1e3, 3)
-            return {"request_id": request_id, "method": self.method, "code": code.name, "duration_ms": duration_ms}
+            return {
+                "release_id": release_id,
+                "request_id": request_id,
+                "method": self.method,
+                "code": code.name,
+                "duration_ms": duration_ms,
+            }
 
         try:
             response = self.behaviour(request, context)

@@ -30,7 +30,7 @@ class KnownHistory:
     ignored_count: int
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
 class Model:
     """One release, ready to answer. Immutable, and safe to use from several threads at once.
 

@@ -11,7 +11,7 @@ from unbraid.v1.recommendation_pb2_grpc import RecommendationServiceServicer
 from unbraid_core.errors import NotFound
 from unbraid_core.ports import StateStore
 from unbraid_core.types import Query
-from unbraid_server.model import Model
+from unbraid_server.active_model import ActiveModel
 from unbraid_server.requests import (
     MAX_HISTORY_EVENTS,
     EventColumns,
@@ -25,16 +25,16 @@ __all__ = ["RecommendationService"]
 
 
 class RecommendationService(RecommendationServiceServicer):
-    """Answers from one model.
+    """Answers every call from the model that is the current one when it needs it.
 
     Args:
-        model: the release that answers.
+        active: which model that is.
         state: histories of users that callers know by id only.
         now: epoch seconds, for questions that do not say when.
     """
 
-    def __init__(self, model: Model, state: StateStore, now: Callable[[], float]) -> None:
-        self._model = model
+    def __init__(self, active: ActiveModel, state: StateStore, now: Callable[[], float]) -> None:
+        self._active = active
         self._state = state
         self._now = now
 
@@ -45,7 +45,7 @@ class RecommendationService(RecommendationServiceServicer):
             events = self._events(question.subject)
         except NotFound:
             events = EventColumns()
-        model = self._model
+        model = self._active.current()
         known = model.history(events.item_ids, events.times_s, events.actions, question.as_of_s)
         excluded_row_X = model.catalogue.rows(question.excluded_item_ids)
         query = Query(
@@ -65,7 +65,7 @@ class RecommendationService(RecommendationServiceServicer):
         """Take a history apart; a user whom the state store does not know is NOT_FOUND."""
         question = parse_get_interests(request)
         events = self._events(question.subject)
-        model = self._model
+        model = self._active.current()
         known = model.history(events.item_ids, events.times_s, events.actions, question.as_of_s)
         now_s = self._now() if question.as_of_s is None else question.as_of_s
         query = Query(history=known.history, now_s=now_s, limit=0)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from structlog.typing import FilteringBoundLogger
 
 from unbraid_core.release import ReleaseStore
+from unbraid_server.active_model import ActiveModel
 from unbraid_server.logs import open_log
 from unbraid_server.model import Model, load_model
 from unbraid_server.onnx_session import INTRA_OP_THREADS
@@ -44,7 +45,7 @@ def run(settings: ServerSettings, on_ready: Callable[[str, str], None]) -> None:
     model = load_model(ReleaseStore(settings.releases).open(), settings.device)
     state = SqliteStateStore(settings.state)
     try:
-        server = Server(model, state, settings, log)
+        server = Server(ActiveModel(model), state, settings, log)
         port = server.start()
         _log_decisions(log, settings, model, port)
         on_ready(f"{settings.host}:{port}", model.release_id)

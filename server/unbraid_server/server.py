@@ -18,9 +18,9 @@ from unbraid.v1.recommendation_pb2_grpc import add_RecommendationServiceServicer
 from unbraid.v1.status_pb2_grpc import add_StatusServiceServicer_to_server
 from unbraid_core.errors import Unavailable
 from unbraid_core.ports import StateStore
+from unbraid_server.active_model import ActiveModel
 from unbraid_server.call_boundary import CallBoundary
 from unbraid_server.health import Health
-from unbraid_server.model import Model
 from unbraid_server.recommendation_service import RecommendationService
 from unbraid_server.requests import MAX_EXCLUDED_ITEMS, MAX_HISTORY_EVENTS
 from unbraid_server.settings import ServerSettings
@@ -49,10 +49,10 @@ CHANNEL_OPTIONS = (
 
 
 class Server:
-    """Answers calls with one model until it is stopped.
+    """Answers calls until it is stopped.
 
     Args:
-        model: the release that answers.
+        active: which model answers.
         state: histories by user id; it stays open, closing it is up to the caller.
         settings: address, threads and limits.
         log: for calls.
@@ -61,7 +61,7 @@ class Server:
 
     def __init__(
         self,
-        model: Model,
+        active: ActiveModel,
         state: StateStore,
         settings: ServerSettings,
         log: FilteringBoundLogger,
@@ -72,13 +72,13 @@ class Server:
         self._calls = ThreadPoolExecutor(settings.threads, thread_name_prefix="call")
         self._server = grpc.server(
             self._calls,
-            interceptors=[CallBoundary(log.bind(release_id=model.release_id))],
+            interceptors=[CallBoundary(log, active)],
             options=CHANNEL_OPTIONS,
             maximum_concurrent_rpcs=settings.max_concurrent_calls,
         )
-        add_RecommendationServiceServicer_to_server(RecommendationService(model, state, now), self._server)
+        add_RecommendationServiceServicer_to_server(RecommendationService(active, state, now), self._server)
         add_StatusServiceServicer_to_server(
-            StatusService(model, state, settings.max_concurrent_calls, start_time_s=now()), self._server
+            StatusService(active, state, settings.max_concurrent_calls, start_time_s=now()), self._server
         )
         add_HealthServicer_to_server(self._health, self._server)
         reflection.enable_server_reflection(

@@ -7,6 +7,7 @@ import grpc
 from unbraid.v1 import status_pb2 as pb
 from unbraid.v1.status_pb2_grpc import StatusServiceServicer
 from unbraid_core.ports import StateStore
+from unbraid_server.active_model import ActiveModel
 from unbraid_server.model import Model
 from unbraid_server.onnx_session import INTRA_OP_THREADS
 from unbraid_server.responses import PROFILES
@@ -20,24 +21,25 @@ class StatusService(StatusServiceServicer):
     """Describes the running server.
 
     Args:
-        model: the release that answers.
+        active: which model answers.
         state: the state store, for its number of users.
         max_concurrent_calls: calls that can be in progress at once.
         start_time_s: when the server became ready, epoch seconds.
     """
 
-    def __init__(self, model: Model, state: StateStore, max_concurrent_calls: int, start_time_s: float) -> None:
-        self._model = model
+    def __init__(self, active: ActiveModel, state: StateStore, max_concurrent_calls: int, start_time_s: float) -> None:
+        self._active = active
         self._state = state
         self._max_concurrent_calls = max_concurrent_calls
         self._start_time_s = start_time_s
 
     def GetStatus(self, request: pb.GetStatusRequest, context: grpc.ServicerContext) -> pb.GetStatusResponse:
         """Describe the server."""
+        model = self._active.current()
         versions = component_versions()
         return pb.GetStatusResponse(
-            release=_release_status(self._model),
-            device=_device_status(self._model),
+            release=_release_status(model),
+            device=_device_status(model),
             versions=[pb.ComponentVersion(name=name, version=version) for name, version in versions.items()],
             start_time=timestamp(self._start_time_s),
             user_count=self._state.count_users(),

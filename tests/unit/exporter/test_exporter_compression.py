@@ -30,6 +30,7 @@ from unbraid_exporter.held_out_users import HeldOutUsers
 from unbraid_index.exact import ExactSearcher
 from unbraid_index.faiss_searcher import FaissSearcher
 from unbraid_index.release_build import build_release
+from unbraid_server.active_model import ActiveModel
 from unbraid_server.device import Device
 from unbraid_server.logs import open_log
 from unbraid_server.model import load_model
@@ -184,7 +185,7 @@ def test_a_server_answers_from_a_compressed_release(release_of: ReleaseOf, users
     cases = users.cases[0].sample(10, seed=0)
     expected = top(release_of(FP32, FP32), replace(users, cases=[cases]), 10)
     store = SqliteStateStore(tmp_path / "state.db")
-    server = Server(model, store, ServerSettings(port=0, threads=2), open_log("error"))
+    server = Server(ActiveModel(model), store, ServerSettings(port=0, threads=2), open_log("error"))
     port = server.start()
     try:
         with UnbraidClient(f"127.0.0.1:{port}") as client:

@@ -16,6 +16,7 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoRe
 from unbraid.v1 import status_pb2
 from unbraid.v1.status_pb2_grpc import StatusServiceStub
 from unbraid_core.ports import Event, UserEvent
+from unbraid_server.active_model import ActiveModel
 from unbraid_server.logs import open_log
 from unbraid_server.model import Model
 from unbraid_server.server import Server
@@ -51,7 +52,7 @@ def test_reflection_lists_the_services_and_their_files(channel_v1: grpc.Channel)
 
 
 def test_a_watch_is_told_of_the_drain_and_then_let_go(model_v1: Model, state_v1: SqliteStateStore) -> None:
-    server = Server(model_v1, state_v1, ServerSettings(port=0), open_log("error"))
+    server = Server(ActiveModel(model_v1), state_v1, ServerSettings(port=0), open_log("error"))
     with grpc.insecure_channel(f"127.0.0.1:{server.start()}") as channel:
         seen: SimpleQueue[int | None] = SimpleQueue()
         responses = channel.unary_stream(

@@ -15,6 +15,7 @@ from unbraid.v1 import recommendation_pb2 as pb
 from unbraid.v1.recommendation_pb2_grpc import RecommendationServiceStub
 from unbraid_core.errors import NotFound, Unavailable
 from unbraid_core.ports import Event, StateStore, UserEvent
+from unbraid_server.active_model import ActiveModel
 from unbraid_server.logs import open_log
 from unbraid_server.model import Model
 from unbraid_server.server import MAX_REQUEST_BYTES, Server
@@ -75,7 +76,7 @@ def serve(model_v1: Model) -> Iterator[Callable[..., Opened]]:
     started: list[tuple[Server, grpc.Channel]] = []
 
     def start(state: StateStore, settings: ServerSettings = ANY_PORT, level: str = "error") -> Opened:
-        server = Server(model_v1, state, settings, open_log(level))
+        server = Server(ActiveModel(model_v1), state, settings, open_log(level))
         channel = grpc.insecure_channel(f"127.0.0.1:{server.start()}")
         started.append((server, channel))
         return server, RecommendationServiceStub(channel)
@@ -87,9 +88,9 @@ def serve(model_v1: Model) -> Iterator[Callable[..., Opened]]:
 
 
 def test_a_second_server_on_the_port_is_refused(model_v1: Model) -> None:
-    first = Server(model_v1, GatedState(), ANY_PORT, open_log("error"))
+    first = Server(ActiveModel(model_v1), GatedState(), ANY_PORT, open_log("error"))
     port = first.start()
-    second = Server(model_v1, GatedState(), ServerSettings(port=port), open_log("error"))
+    second = Server(ActiveModel(model_v1), GatedState(), ServerSettings(port=port), open_log("error"))
     with pytest.raises(Unavailable, match=f"cannot listen on 127.0.0.1:{port}"):
         second.start()
     first.stop(grace_s=0)
