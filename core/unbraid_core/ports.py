@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from unbraid_core.types import DoubleArray, FloatArray, HistoryBatch, InterestBatch, SearchHits
+from unbraid_core.types import BoolArray, DoubleArray, FloatArray, HistoryBatch, InterestBatch, SearchHits
 
 __all__ = ["Encoder", "Event", "Ranker", "Searcher", "StateStore", "UserEvent"]
 
@@ -33,11 +33,18 @@ class Searcher(Protocol):
         """Number of items that can be found."""
         ...
 
-    def search(self, query_QD: FloatArray, count: int) -> SearchHits:
-        """The ``count`` best rows for each query, best first, padded with -1 beyond ``size``.
+    def search(self, query_QD: FloatArray, count: int, allowed_I: BoolArray | None = None) -> SearchHits:
+        """The ``count`` best rows for each query, best first, padded with -1 where there are fewer.
+
+        Args:
+            query_QD: float32.
+            count: how many rows a query wants.
+            allowed_I: which rows may come back, for all queries of the call; None allows all of them. A list is short
+                only if fewer rows are allowed.
 
         Raises:
-            InvalidInput: the queries are not finite, not [Q, D], or count is not positive.
+            InvalidInput: the queries are not finite, not [Q, D], count is not positive, or ``allowed_I`` has another
+                length than ``size``.
         """
         ...
 

@@ -36,6 +36,7 @@ __all__ = [
     "ScoreTerms",
     "Scoring",
     "SearchHits",
+    "SearchPlan",
     "Source",
 ]
 
@@ -113,12 +114,27 @@ class Interests:
     log_share_K: DoubleArray
 
 
+class SearchPlan(StrEnum):
+    """How a search came to its rows: see ``docs/filters.md``.
+
+    INDEX looks where an index expects the best of all rows. The others keep to the rows that are allowed: SCAN compares
+    with every one of them, SELECTOR looks where INDEX does, and WIDENED looks farther, because few rows are allowed
+    there.
+    """
+
+    INDEX = "index"
+    SCAN = "scan"
+    SELECTOR = "selector"
+    WIDENED = "widened"
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class SearchHits:
-    """Rows and inner products, best first; -1 and -inf pad where the index holds fewer items than asked for."""
+    """Rows and inner products, best first; -1 and -inf pad where fewer rows than asked for are there or allowed."""
 
     row_QC: IntArray
     score_QC: FloatArray
+    plan: SearchPlan = SearchPlan.INDEX
 
 
 @dataclass(frozen=True, slots=True)

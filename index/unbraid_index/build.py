@@ -113,7 +113,8 @@ def build_index(
     reached = 0.0
     for candidate in build.candidates():
         faiss.write_index(candidate.index, str(path))
-        measured = build.held_out.measure(FaissSearcher.open(path, candidate.family, candidate.search_params))
+        searcher = FaissSearcher.open(path, candidate.family, candidate.search_params, item_vectors_ID)
+        measured = build.held_out.measure(searcher.search)
         reached = measured.recall
         if reached >= settings.recall_target:
             return _report(build, candidate, measured, queries, path, time.perf_counter() - started_s)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from unbraid_core.errors import InvalidInput
-from unbraid_core.types import FloatArray, IntArray, SearchHits
+from unbraid_core.types import BoolArray, FloatArray, IntArray, SearchHits, SearchPlan
 
-__all__ = ["checked_queries", "padded_hits"]
+__all__ = ["checked_allowed", "checked_queries", "padded_hits"]
 
 
 def checked_queries(query_QD: FloatArray, count: int, dimension: int) -> FloatArray:
@@ -29,12 +29,25 @@ def checked_queries(query_QD: FloatArray, count: int, dimension: int) -> FloatAr
     return np.ascontiguousarray(query_QD)
 
 
-def padded_hits(row_QC: IntArray, score_QC: FloatArray, count: int) -> SearchHits:
+def checked_allowed(allowed_I: BoolArray, size: int) -> BoolArray:
+    """Which rows may come back.
+
+    Raises:
+        InvalidInput: not bool [``size``].
+    """
+    if allowed_I.shape != (size,) or allowed_I.dtype != np.bool_:
+        found = f"{allowed_I.dtype} {list(allowed_I.shape)}"
+        raise InvalidInput("allowed", f"{found} is not bool [{size}], one flag for each row of this index")
+    return allowed_I
+
+
+def padded_hits(row_QC: IntArray, score_QC: FloatArray, count: int, plan: SearchPlan) -> SearchHits:
     """Hits widened to ``count`` columns with row -1 and score -inf."""
     missing = ((0, 0), (0, count - row_QC.shape[1]))
     if missing[1][1] == 0:
-        return SearchHits(row_QC, score_QC)
+        return SearchHits(row_QC, score_QC, plan)
     return SearchHits(
         np.pad(row_QC, missing, constant_values=-1),
         np.pad(score_QC, missing, constant_values=-np.inf),
+        plan,
     )

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from unbraid_core.item_vectors import ItemVectors
-from unbraid_core.types import FloatArray, IntArray, SearchHits
-from unbraid_index.contract import checked_queries, padded_hits
+from unbraid_core.types import BoolArray, FloatArray, SearchHits, SearchPlan
+from unbraid_index.contract import checked_allowed, checked_queries, padded_hits
+from unbraid_index.scan import best_positions
 
 __all__ = ["ExactSearcher"]
 
@@ -27,29 +28,18 @@ class ExactSearcher:
         """Number of items that can be found."""
         return len(self._item_vectors_ID)
 
-    def search(self, query_QD: FloatArray, count: int) -> SearchHits:
-        """The ``count`` best rows for each query, best first, padded with -1 beyond ``size``.
-
-        Raises:
-            InvalidInput: the queries are not finite float32 [Q, D], or count is not positive.
-        """
+    def search(self, query_QD: FloatArray, count: int, allowed_I: BoolArray | None = None) -> SearchHits:
+        """See the Searcher port."""
         query_QD = checked_queries(query_QD, count, self._item_vectors_ID.shape[1])
-        reach = min(count, self.size)
+        allowed_I = np.ones(self.size, np.bool_) if allowed_I is None else checked_allowed(allowed_I, self.size)
+        reach = min(count, int(np.count_nonzero(allowed_I)))
         row_QC = np.empty((len(query_QD), reach), np.int64)
         score_QC = np.empty((len(query_QD), reach), np.float32)
         step = max(1, SCORE_BYTES // (self.size * score_QC.itemsize))
         for start in range(0, len(query_QD), step):
             score_SI = query_QD[start : start + step] @ self._item_vectors_ID.T
+            score_SI[:, ~allowed_I] = -np.inf
             for q, score_I in enumerate(score_SI, start):
-                row_QC[q] = _best_rows(score_I, reach)
+                row_QC[q] = best_positions(score_I, reach)
                 score_QC[q] = score_I[row_QC[q]]
-        return padded_hits(row_QC, score_QC, count)
-
-
-def _best_rows(score_I: FloatArray, count: int) -> IntArray:
-    """The rows of the ``count`` largest scores, best first; among equal scores the smaller row wins."""
-    lowest_kept = np.partition(score_I, -count)[-count]
-    row_C = np.flatnonzero(score_I >= lowest_kept)
-    order_C = np.argsort(-score_I[row_C], kind="stable")
-    best_C: IntArray = row_C[order_C[:count]]
-    return best_C
+        return padded_hits(row_QC, score_QC, count, SearchPlan.SCAN)

@@ -15,9 +15,11 @@ import faiss
 import numpy as np
 
 from unbraid_core.errors import IncompatibleError, IntegrityError
-from unbraid_core.types import FloatArray, IntArray, SearchHits
-from unbraid_index.contract import checked_queries, padded_hits
+from unbraid_core.item_vectors import ItemVectors
+from unbraid_core.types import BoolArray, FloatArray, IntArray, SearchHits, SearchPlan
+from unbraid_index.contract import checked_allowed, checked_queries, padded_hits
 from unbraid_index.family import Family
+from unbraid_index.scan import scan
 
 __all__ = ["FaissSearcher"]
 
@@ -36,16 +38,18 @@ class FaissSearcher:
         index: an inner-product index; it is never changed.
         search_params: ``{}`` for Flat, ``{"nprobe": lists to scan}`` for IVF; they travel with each call, so the
             index carries no state that threads could share.
+        item_vectors_ID: the vectors that the index was built over, for a search among few rows.
 
     Raises:
         IncompatibleError: parameters that this kind of index does not have.
     """
 
-    def __init__(self, index: faiss.Index, search_params: Mapping[str, int]) -> None:
+    def __init__(self, index: faiss.Index, search_params: Mapping[str, int], item_vectors_ID: ItemVectors) -> None:
         is_ivf = isinstance(index, faiss.IndexIVFFlat)
         if set(search_params) != ({"nprobe"} if is_ivf else set()):
             raise IncompatibleError(f"search parameters {dict(search_params)} do not fit a {type(index).__name__}")
         self._index = index
+        self._item_vectors_ID = item_vectors_ID
         self._narrow: faiss.SearchParametersIVF | None = None
         self._filling: faiss.SearchParametersIVF | None = None
         if isinstance(index, faiss.IndexIVFFlat):
@@ -58,7 +62,9 @@ class FaissSearcher:
             self._filling.ensure_topk_full = True
 
     @classmethod
-    def open(cls, path: Path, family: Family, search_params: Mapping[str, int]) -> FaissSearcher:
+    def open(
+        cls, path: Path, family: Family, search_params: Mapping[str, int], item_vectors_ID: ItemVectors
+    ) -> FaissSearcher:
         """Memory-map an index file. FAISS notices little damage: check the file's sha256 before.
 
         Raises:
@@ -72,7 +78,7 @@ class FaissSearcher:
                 raise IntegrityError(f"{path.name}: FAISS cannot read it; build the index again") from error
         if not isinstance(index, INDEX_CLASSES[family]) or index.metric_type != faiss.METRIC_INNER_PRODUCT:
             raise IncompatibleError(f"{path.name}: holds a {type(index).__name__}, not a {family} inner-product index")
-        return cls(index, search_params)
+        return cls(index, search_params, item_vectors_ID)
 
     @property
     def size(self) -> int:
@@ -84,19 +90,18 @@ class FaissSearcher:
         """D, the length of a query vector."""
         return self._index.d
 
-    def search(self, query_QD: FloatArray, count: int) -> SearchHits:
-        """The ``count`` best rows for each query, best first, padded with -1 beyond ``size``.
-
-        Raises:
-            InvalidInput: the queries are not finite float32 [Q, D], or count is not positive.
-        """
+    def search(self, query_QD: FloatArray, count: int, allowed_I: BoolArray | None = None) -> SearchHits:
+        """See the Searcher port."""
         query_QD = checked_queries(query_QD, count, self.dimension)
+        if allowed_I is not None:
+            row_A = np.flatnonzero(checked_allowed(allowed_I, self.size))
+            return padded_hits(*scan(self._item_vectors_ID, row_A, query_QD, count), count, SearchPlan.SCAN)
         reach = min(count, self.size)
         score_QC, row_QC = self._index.search(query_QD, reach, params=self._narrow)
         short_Q = row_QC[:, -1] < 0
         if short_Q.any():
             score_QC[short_Q], row_QC[short_Q] = self._index.search(query_QD[short_Q], reach, params=self._filling)
-        return padded_hits(*_ties_by_row(row_QC, score_QC), count)
+        return padded_hits(*_ties_by_row(row_QC, score_QC), count, SearchPlan.INDEX)
 
 
 def _ties_by_row(row_QC: IntArray, score_QC: FloatArray) -> tuple[IntArray, FloatArray]:

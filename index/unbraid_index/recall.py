@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from unbraid_core.ports import Searcher
-from unbraid_core.types import DoubleArray, FloatArray
+from unbraid_core.types import DoubleArray, FloatArray, SearchHits
 from unbraid_index.progress import OnProgress
 
 __all__ = ["RECALL_AT", "Measurement", "RecallProbe"]
@@ -92,14 +93,14 @@ class RecallProbe:
         )
         return first, rest
 
-    def measure(self, searcher: Searcher) -> Measurement:
-        """Search every query, timing each call."""
+    def measure(self, search: Callable[[FloatArray, int], SearchHits]) -> Measurement:
+        """Search for every query, timing each call."""
         recall_Q = np.empty(len(self.query_QD))
         call_s: list[float] = []
         for start in range(0, len(self.query_QD), self.queries_per_call):
             asked = slice(start, start + self.queries_per_call)
             started_s = time.perf_counter()
-            score_QC = searcher.search(self.query_QD[asked], self.recall_at).score_QC
+            score_QC = search(self.query_QD[asked], self.recall_at).score_QC
             call_s.append(time.perf_counter() - started_s)
             recall_Q[asked] = (score_QC >= self.lowest_score_Q[asked, None] - SAME_SCORE).mean(axis=1)
         return Measurement(recall_Q, 1e3 * float(np.median(call_s)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import faiss
@@ -68,7 +69,7 @@ class NprobeTuner:
 
     def _reaches_target(self, nprobe: int) -> bool:
         self.on_progress("tuning nprobe", len(self.trials), self._most_trials)
-        measured = self.probe.measure(_NearestLists(self.index, nprobe))
+        measured = self.probe.measure(_nearest_lists(self.index, nprobe))
         trial = Trial(
             family="ivf_flat",
             search_params={"nprobe": nprobe},
@@ -80,22 +81,17 @@ class NprobeTuner:
         return trial.assured_recall >= self.recall_target
 
 
-class _NearestLists:
+def _nearest_lists(index: faiss.IndexIVFFlat, nprobe: int) -> Callable[[FloatArray, int], SearchHits]:
     """Searches the nearest lists and no others, so an answer can be short.
 
     A FaissSearcher would fill it from farther lists. That is right for a rare query, but tuning must not count on it:
     a setting that lives on being filled looks good and is slow.
     """
+    search_params = faiss.SearchParametersIVF()
+    search_params.nprobe = nprobe
 
-    def __init__(self, index: faiss.IndexIVFFlat, nprobe: int) -> None:
-        self._index = index
-        self._search_params = faiss.SearchParametersIVF()
-        self._search_params.nprobe = nprobe
-
-    @property
-    def size(self) -> int:
-        return self._index.ntotal
-
-    def search(self, query_QD: FloatArray, count: int) -> SearchHits:
-        score_QC, row_QC = self._index.search(query_QD, count, params=self._search_params)
+    def search(query_QD: FloatArray, count: int) -> SearchHits:
+        score_QC, row_QC = index.search(query_QD, count, params=search_params)
         return SearchHits(row_QC, score_QC)
+
+    return search

@@ -94,7 +94,9 @@ def load_model(release: Release, device: Device) -> Model:
     """
     manifest = release.manifest
     encoder = OnnxEncoder(release.path(USER_ENCODER), manifest.encoder, device)
-    searcher = FaissSearcher.open(release.path(INDEX), manifest.index.family, manifest.index.search_params)
+    searcher = FaissSearcher.open(
+        release.path(INDEX), manifest.index.family, manifest.index.search_params, release.item_vectors_ID
+    )
     if (searcher.size, searcher.dimension) != release.item_vectors_ID.shape:
         raise IncompatibleError(
             f"{INDEX}: holds {searcher.size} vectors of {searcher.dimension} dimensions, "

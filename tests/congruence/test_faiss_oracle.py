@@ -59,14 +59,15 @@ def assert_congruent(searcher: Searcher, case: Case) -> None:
 @settings(max_examples=150, deadline=None)
 @given(cases(smallest=1))
 def test_flat_is_congruent_with_the_oracle(case: Case) -> None:
-    assert_congruent(FaissSearcher(flat_index(case.item_vectors_ID, unwatched), {}), case)
+    assert_congruent(FaissSearcher(flat_index(case.item_vectors_ID, unwatched), {}, case.item_vectors_ID), case)
 
 
 @settings(max_examples=50, deadline=None)
 @given(cases(smallest=64))
 def test_ivf_that_scans_all_lists_is_congruent_with_the_oracle(case: Case) -> None:
     index = ivf_index(case.item_vectors_ID, 0, unwatched)
-    assert_congruent(FaissSearcher(index, {"nprobe": list_count(len(case.item_vectors_ID))}), case)
+    nprobe = list_count(len(case.item_vectors_ID))
+    assert_congruent(FaissSearcher(index, {"nprobe": nprobe}, case.item_vectors_ID), case)
 
 
 @settings(max_examples=50, deadline=None)

@@ -12,7 +12,7 @@ import pytest
 
 from unbraid_core.errors import InvalidInput
 from unbraid_core.ports import Searcher
-from unbraid_core.types import FloatArray, SearchHits
+from unbraid_core.types import BoolArray, FloatArray, SearchHits, SearchPlan
 from unbraid_index.exact import ExactSearcher
 from unbraid_index.faiss_searcher import FaissSearcher
 from unbraid_index.family import flat_index, ivf_index
@@ -27,13 +27,13 @@ Opener = Callable[[FloatArray, Path], Searcher]
 def open_flat(item_vectors_ID: FloatArray, folder: Path) -> Searcher:
     path = folder / "index.faiss"
     faiss.write_index(flat_index(item_vectors_ID, unwatched), str(path))
-    return FaissSearcher.open(path, "flat", {})
+    return FaissSearcher.open(path, "flat", {}, item_vectors_ID)
 
 
 def open_ivf(item_vectors_ID: FloatArray, folder: Path, nprobe: int) -> Searcher:
     path = folder / "index.faiss"
     faiss.write_index(ivf_index(item_vectors_ID, 0, unwatched), str(path))
-    return FaissSearcher.open(path, "ivf_flat", {"nprobe": nprobe})
+    return FaissSearcher.open(path, "ivf_flat", {"nprobe": nprobe}, item_vectors_ID)
 
 
 OPENERS: dict[str, Opener] = {
@@ -116,6 +116,64 @@ def test_an_answer_does_not_depend_on_its_batch(searcher: Searcher) -> None:
         SearchHits(np.concatenate([hits.row_QC for hits in alone]), np.concatenate([hits.score_QC for hits in alone])),
         together,
     )
+
+
+def flags(*allowed_rows: int) -> BoolArray:
+    return np.isin(np.arange(SIZE), allowed_rows)
+
+
+ALLOWED: dict[str, BoolArray] = {
+    "all": flags(*range(SIZE)),
+    "most": flags(*range(10, SIZE)),
+    "half": flags(*range(1, SIZE, 2)),
+    "equal vectors": flags(*range(95, 155)),
+    "few": flags(3, 77, 78, 399),
+    "one": flags(120),
+    "none": flags(),
+}
+
+
+@pytest.mark.parametrize("allowed_I", ALLOWED.values(), ids=ALLOWED.keys())
+@pytest.mark.parametrize("count", [1, 30, SIZE + 5])
+def test_only_allowed_rows_come_back_and_a_list_is_short_only_if_fewer_are_allowed(
+    searcher: Searcher, item_vectors_ID: FloatArray, allowed_I: BoolArray, count: int
+) -> None:
+    query_QD = lattice(6, 8)
+    hits = searcher.search(query_QD, count, allowed_I)
+
+    assert hits.row_QC.shape == hits.score_QC.shape == (6, count)
+    full = min(count, int(allowed_I.sum()))
+    assert (hits.row_QC[:, full:] == -1).all()
+    assert (hits.score_QC[:, full:] == -np.inf).all()
+    for query_D, row_C, score_C in zip(query_QD, hits.row_QC[:, :full], hits.score_QC[:, :full], strict=True):
+        assert allowed_I[row_C].all()
+        assert len(set(row_C.tolist())) == full
+        np.testing.assert_array_equal(score_C, item_vectors_ID[row_C] @ query_D)
+        assert [*zip(-score_C, row_C, strict=True)] == sorted(zip(-score_C, row_C, strict=True))
+
+
+def test_all_rows_allowed_one_by_one_are_found_like_all_rows(searcher: Searcher) -> None:
+    query_QD = lattice(20, 9)
+    assert_same(searcher.search(query_QD, SIZE, ALLOWED["all"]), searcher.search(query_QD, SIZE))
+
+
+def test_the_plan_says_whether_rows_were_chosen_among(searcher: Searcher) -> None:
+    query_QD = lattice(4, 10)
+    assert searcher.search(query_QD, 10, ALLOWED["half"]).plan is not SearchPlan.INDEX
+    assert searcher.search(query_QD, 10, ALLOWED["few"]).plan is SearchPlan.SCAN
+
+
+@pytest.mark.parametrize(
+    ("allowed_I", "problem"),
+    [
+        (np.ones(SIZE + 1, np.bool_), r"allowed: bool \[401\] is not bool \[400\]"),
+        (np.ones((1, SIZE), np.bool_), r"allowed: bool \[1, 400\] is not"),
+        (np.ones(SIZE, np.int8), r"allowed: int8 \[400\] is not"),
+    ],
+)
+def test_flags_of_another_kind_are_refused(searcher: Searcher, allowed_I: BoolArray, problem: str) -> None:
+    with pytest.raises(InvalidInput, match=problem):
+        searcher.search(lattice(1, 0), 10, allowed_I)
 
 
 def test_no_query_gives_no_answer(searcher: Searcher) -> None:

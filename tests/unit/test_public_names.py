@@ -24,7 +24,7 @@ PUBLIC_NAMES = {
     """,
     "unbraid_core.types": """
         Basis BoolArray DoubleArray FloatArray History HistoryBatch IntArray InterestBatch Interests Precision Profile
-        Query Ranking RowArray ScoreTerms Scoring SearchHits Source
+        Query Ranking RowArray ScoreTerms Scoring SearchHits SearchPlan Source
     """,
 }
 

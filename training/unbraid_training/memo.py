@@ -7,7 +7,7 @@ from hashlib import blake2b
 import numpy as np
 
 from unbraid_core.ports import Encoder, Searcher
-from unbraid_core.types import FloatArray, HistoryBatch, InterestBatch, SearchHits
+from unbraid_core.types import BoolArray, FloatArray, HistoryBatch, InterestBatch, SearchHits
 
 __all__ = ["MemoEncoder", "MemoSearcher"]
 
@@ -39,11 +39,12 @@ class MemoSearcher:
         """See the Searcher port."""
         return self._searcher.size
 
-    def search(self, query_QD: FloatArray, count: int) -> SearchHits:
+    def search(self, query_QD: FloatArray, count: int, allowed_I: BoolArray | None = None) -> SearchHits:
         """See the Searcher port."""
-        key = _digest(query_QD, np.array(count))
+        allowed = [] if allowed_I is None else [allowed_I]
+        key = _digest(query_QD, np.array(count), *allowed)
         if key not in self._answers:
-            self._answers[key] = self._searcher.search(query_QD, count)
+            self._answers[key] = self._searcher.search(query_QD, count, allowed_I)
         return self._answers[key]
 
 

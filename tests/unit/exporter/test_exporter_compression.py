@@ -170,7 +170,7 @@ def test_the_index_holds_the_vectors_that_the_pipeline_sees(
     release_of: ReleaseOf, users: HeldOutUsers, vectors: Precision
 ) -> None:
     release = release_of(vectors, vectors)
-    index = FaissSearcher.open(release.path("index.faiss"), "flat", {})
+    index = FaissSearcher.open(release.path("index.faiss"), "flat", {}, release.item_vectors_ID)
     query_QD = users.batches(release.item_vectors_ID)[0].item_vectors_BLD[:, 0]
     found, expected = index.search(query_QD, 50), ExactSearcher(release.item_vectors_ID).search(query_QD, 50)
     np.testing.assert_allclose(found.score_QC, expected.score_QC, atol=1e-6)

@@ -51,7 +51,8 @@ def true_recall(built: Built, query_QD: FloatArray) -> float:
     """Recall at 200, counted by rows with nothing of the package but the two searchers."""
     spec = built.report.spec
     exact_QC = ExactSearcher(built.item_vectors_ID).search(query_QD, 200).row_QC
-    found_QC = FaissSearcher.open(built.path, spec.family, spec.search_params).search(query_QD, 200).row_QC
+    searcher = FaissSearcher.open(built.path, spec.family, spec.search_params, built.item_vectors_ID)
+    found_QC = searcher.search(query_QD, 200).row_QC
     return float(
         np.mean([np.isin(exact_C, found_C).mean() for exact_C, found_C in zip(exact_QC, found_QC, strict=True)])
     )

@@ -59,9 +59,11 @@ def mapped_kib(path: Path, field: str) -> int:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_searchers_share_the_pages_of_the_file(family: Family, path: Path, unit_vectors: MakeVectors) -> None:
+def test_searchers_share_the_pages_of_the_file(
+    family: Family, path: Path, item_vectors_ID: FloatArray, unit_vectors: MakeVectors
+) -> None:
     query_QD = unit_vectors(200, DIMENSION, seed=2)
-    searchers = [FaissSearcher.open(path, family, PARAMS[family]) for _ in range(2)]
+    searchers = [FaissSearcher.open(path, family, PARAMS[family], item_vectors_ID) for _ in range(2)]
     for searcher in searchers:
         searcher.search(query_QD, 10)
 
@@ -71,27 +73,31 @@ def test_searchers_share_the_pages_of_the_file(family: Family, path: Path, unit_
     assert mapped_kib(path, "Anonymous") == 0
 
 
-def test_a_file_replaced_by_rename_stays_usable(family: Family, path: Path, unit_vectors: MakeVectors) -> None:
+def test_a_file_replaced_by_rename_stays_usable(
+    family: Family, path: Path, item_vectors_ID: FloatArray, unit_vectors: MakeVectors
+) -> None:
     query_QD = unit_vectors(5, DIMENSION, seed=2)
-    searcher = FaissSearcher.open(path, family, PARAMS[family])
+    searcher = FaissSearcher.open(path, family, PARAMS[family], item_vectors_ID)
     before = searcher.search(query_QD, 50)
 
-    following = path.with_suffix(".next")
-    write(family, unit_vectors(5_000, DIMENSION, seed=3), following)
+    following, following_vectors_ID = path.with_suffix(".next"), unit_vectors(5_000, DIMENSION, seed=3)
+    write(family, following_vectors_ID, following)
     following.replace(path)
 
     np.testing.assert_array_equal(searcher.search(query_QD, 50).row_QC, before.row_QC)
-    assert FaissSearcher.open(path, family, PARAMS[family]).size == 5_000
+    assert FaissSearcher.open(path, family, PARAMS[family], following_vectors_ID).size == 5_000
 
 
 @pytest.mark.parametrize("kept", [0, 3, 100, 60_000])
-def test_a_truncated_file_is_refused(family: Family, path: Path, kept: int) -> None:
+def test_a_truncated_file_is_refused(family: Family, path: Path, item_vectors_ID: FloatArray, kept: int) -> None:
     path.write_bytes(path.read_bytes()[:kept])
     with pytest.raises(IntegrityError, match=r"index\.faiss: FAISS cannot read it"):
-        FaissSearcher.open(path, family, PARAMS[family])
+        FaissSearcher.open(path, family, PARAMS[family], item_vectors_ID)
 
 
-def test_sizes_beyond_the_file_are_refused_and_the_limits_of_faiss_are_put_back(family: Family, path: Path) -> None:
+def test_sizes_beyond_the_file_are_refused_and_the_limits_of_faiss_are_put_back(
+    family: Family, path: Path, item_vectors_ID: FloatArray
+) -> None:
     limits = faiss.get_deserialization_vector_byte_limit(), faiss.get_deserialization_loop_limit()
     damaged = bytearray(path.read_bytes())
     # The first 64-bit number after the header of the index: the size of the vectors, or the number of lists.
@@ -99,14 +105,14 @@ def test_sizes_beyond_the_file_are_refused_and_the_limits_of_faiss_are_put_back(
     path.write_bytes(damaged)
 
     with pytest.raises(IntegrityError):
-        FaissSearcher.open(path, family, PARAMS[family])
+        FaissSearcher.open(path, family, PARAMS[family], item_vectors_ID)
     assert (faiss.get_deserialization_vector_byte_limit(), faiss.get_deserialization_loop_limit()) == limits
 
 
-def test_another_family_than_stated_is_refused(family: Family, path: Path) -> None:
+def test_another_family_than_stated_is_refused(family: Family, path: Path, item_vectors_ID: FloatArray) -> None:
     other: Family = "flat" if family == "ivf_flat" else "ivf_flat"
     with pytest.raises(IncompatibleError, match=f"not a {other} inner-product index"):
-        FaissSearcher.open(path, other, PARAMS[other])
+        FaissSearcher.open(path, other, PARAMS[other], item_vectors_ID)
 
 
 def test_another_metric_is_refused(item_vectors_ID: FloatArray, tmp_path: Path) -> None:
@@ -114,19 +120,21 @@ def test_another_metric_is_refused(item_vectors_ID: FloatArray, tmp_path: Path) 
     index.add(item_vectors_ID)
     faiss.write_index(index, str(tmp_path / "index.faiss"))
     with pytest.raises(IncompatibleError, match="inner-product"):
-        FaissSearcher.open(tmp_path / "index.faiss", "flat", {})
+        FaissSearcher.open(tmp_path / "index.faiss", "flat", {}, item_vectors_ID)
 
 
 @pytest.mark.parametrize("params", [{"ef": 5}, {"nprobe": 1, "ef": 5}])
-def test_search_parameters_of_another_index_are_refused(family: Family, path: Path, params: dict[str, int]) -> None:
+def test_search_parameters_of_another_index_are_refused(
+    family: Family, path: Path, item_vectors_ID: FloatArray, params: dict[str, int]
+) -> None:
     with pytest.raises(IncompatibleError, match="search parameters"):
-        FaissSearcher.open(path, family, params)
+        FaissSearcher.open(path, family, params, item_vectors_ID)
 
 
 def test_search_parameters_are_never_written_into_the_index(item_vectors_ID: FloatArray) -> None:
     index = ivf_index(item_vectors_ID, 0, unwatched)
     before = index.nprobe
-    FaissSearcher(index, {"nprobe": 17}).search(item_vectors_ID[:3], 10)
+    FaissSearcher(index, {"nprobe": 17}, item_vectors_ID).search(item_vectors_ID[:3], 10)
     assert index.nprobe == before
 
 

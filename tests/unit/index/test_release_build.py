@@ -49,7 +49,7 @@ def test_a_release_is_the_export_and_an_index_that_answers_like_the_oracle(
     assert release.manifest.created_time == FIRST
     assert release.manifest.space_id == export.manifest.space_id
     spec = release.manifest.index
-    searcher = FaissSearcher.open(release.path(INDEX), spec.family, spec.search_params)
+    searcher = FaissSearcher.open(release.path(INDEX), spec.family, spec.search_params, release.item_vectors_ID)
     query_QD = unit_vectors(10, 8, seed=5)
     np.testing.assert_array_equal(
         searcher.search(query_QD, 24).row_QC, ExactSearcher(export.item_vectors_ID).search(query_QD, 24).row_QC

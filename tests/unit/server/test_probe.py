@@ -14,7 +14,7 @@ import pytest
 
 from unbraid_core.errors import IncompatibleError
 from unbraid_core.ports import Encoder, Searcher
-from unbraid_core.types import FloatArray, HistoryBatch, InterestBatch, SearchHits
+from unbraid_core.types import BoolArray, FloatArray, HistoryBatch, InterestBatch, SearchHits
 from unbraid_server.model import Model
 from unbraid_server.probe import golden_queries, probe
 
@@ -94,8 +94,8 @@ class Repeating:
     def size(self) -> int:
         return self.searcher.size
 
-    def search(self, query_QD: FloatArray, count: int) -> SearchHits:
-        hits = self.searcher.search(query_QD, count)
+    def search(self, query_QD: FloatArray, count: int, allowed_I: BoolArray | None = None) -> SearchHits:
+        hits = self.searcher.search(query_QD, count, allowed_I)
         row_QC = hits.row_QC.copy()
         row_QC[:, 1::2] = row_QC[:, : row_QC.shape[1] // 2 * 2 : 2]
         return SearchHits(row_QC, hits.score_QC)

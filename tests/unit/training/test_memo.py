@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from unbraid_core.types import FloatArray, HistoryBatch, InterestBatch, SearchHits
+from unbraid_core.types import BoolArray, FloatArray, HistoryBatch, InterestBatch, SearchHits
 from unbraid_index.exact import ExactSearcher
 from unbraid_training.memo import MemoEncoder, MemoSearcher
 
@@ -14,9 +14,9 @@ class Counting(ExactSearcher):
 
     answers = 0
 
-    def search(self, query_QD: FloatArray, count: int) -> SearchHits:
+    def search(self, query_QD: FloatArray, count: int, allowed_I: BoolArray | None = None) -> SearchHits:
         self.answers += 1
-        return super().search(query_QD, count)
+        return super().search(query_QD, count, allowed_I)
 
     def encode(self, batch: HistoryBatch) -> InterestBatch:
         self.answers += 1
@@ -54,3 +54,7 @@ def test_the_same_queries_are_searched_for_once_and_any_other_again() -> None:
     assert memo.search(query_QD, 3).row_QC.shape == (1, 3)
     assert memo.search(2 * query_QD, 2).score_QC[0, 0] == 2.0
     assert engine.answers == 3
+    for allowed_row in (1, 3):
+        allowed_I = np.arange(4) == allowed_row
+        assert memo.search(query_QD, 2, allowed_I).row_QC.tolist() == [[allowed_row, -1]]
+    assert engine.answers == 5
