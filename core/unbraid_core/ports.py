@@ -9,9 +9,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from unbraid_core.item_change import ItemChange
 from unbraid_core.types import BoolArray, DoubleArray, FloatArray, HistoryBatch, InterestBatch, SearchHits
 
-__all__ = ["Encoder", "Event", "Ranker", "Searcher", "StateStore", "UserEvent"]
+__all__ = ["CatalogueStore", "Encoder", "Event", "Ranker", "Searcher", "StateStore", "UserEvent"]
 
 
 class Encoder(Protocol):
@@ -103,6 +104,42 @@ class StateStore(Protocol):
 
     def count_users(self) -> int:
         """Number of users with at least one event."""
+        ...
+
+    def close(self) -> None:
+        """Release files and connections; the store is not used afterwards."""
+        ...
+
+
+class CatalogueStore(Protocol):
+    """Remembers what became of items since releases were built: the latest change of each item, in order.
+
+    Every change gets a number that is larger than all before it, in the order in which changes become visible. So who
+    has all changes up to a number has only to ask for those after it.
+    """
+
+    def apply(self, changes: Sequence[ItemChange]) -> int:
+        """Store changes durably, all or none, and return the number of the last one.
+
+        A change takes the place of what was stored of its item. Without a vector, it keeps the stored one, unless
+        either of the two is a deletion.
+        """
+        ...
+
+    def changes(self, after: int) -> Sequence[ItemChange]:
+        """The stored changes with larger numbers than ``after``, in their order; one for each item."""
+        ...
+
+    def last_sequence(self) -> int:
+        """The largest number that was given out so far, if its change is stored or not any more; 0 before the first."""
+        ...
+
+    def continue_after(self, sequence: int) -> None:
+        """Give out no number up to ``sequence`` any more: a new store beside a release that has folded changes in."""
+        ...
+
+    def prune(self, through: int) -> int:
+        """Forget the changes up to a number, which every release in use has folded in; returns how many."""
         ...
 
     def close(self) -> None:

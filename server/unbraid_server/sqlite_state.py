@@ -9,28 +9,19 @@
 from __future__ import annotations
 
 import math
-import threading
-import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from pathlib import Path
-from weakref import WeakSet
 
-import apsw
-
-from unbraid_core.errors import IncompatibleError, IntegrityError, InvalidInput, NotFound, Unavailable, UnbraidError
+from unbraid_core.errors import InvalidInput, NotFound, Unavailable
 from unbraid_core.ports import Event, UserEvent
+from unbraid_server.sqlite_file import SqliteFile, SqliteFormat, transaction
 
 __all__ = ["SqliteStateStore"]
 
-APPLICATION_ID = 0x756E6272  # "unbr", tells our files from other SQLite files
-SCHEMA_VERSION = 1
-BUSY_TIMEOUT_MS = 5000
-WAL_RETRY_MS = 20
 EVENTS_PER_COMMIT = 1000
 
-SCHEMA = f"""
+SCHEMA = """
 CREATE TABLE user (
     user_key INTEGER PRIMARY KEY,
     user_id TEXT NOT NULL UNIQUE
@@ -43,9 +34,16 @@ CREATE TABLE event (
     action TEXT NOT NULL
 ) STRICT;
 CREATE UNIQUE INDEX event_of_user ON event (user_key, time_s, item_id, action);
-PRAGMA user_version = {SCHEMA_VERSION};
-PRAGMA application_id = {APPLICATION_ID};
 """
+FORMAT = SqliteFormat(
+    application_id=0x756E6272,  # "unbr"
+    version=1,
+    schema=SCHEMA,
+    name="state store",
+    setting="state",
+    rescue="restore a copy, or import the events into a new file",
+    pragmas="PRAGMA secure_delete=ON",
+)
 
 ADD_USER = "INSERT INTO user (user_id) VALUES (?) ON CONFLICT DO NOTHING"
 ADD_EVENT = """
@@ -60,10 +58,6 @@ ORDER BY time_s DESC, event_key DESC LIMIT ?
 """
 DELETE_EVENTS = "DELETE FROM event WHERE user_key = (SELECT user_key FROM user WHERE user_id = ?)"
 DELETE_USER = "DELETE FROM user WHERE user_id = ?"
-
-
-class _OfThread(threading.local):
-    connection: apsw.Connection | None = None
 
 
 class SqliteStateStore:
@@ -82,12 +76,7 @@ class SqliteStateStore:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._of_thread = _OfThread()
-        self._connections: WeakSet[apsw.Connection] = WeakSet()
-        self._lock = threading.Lock()
-        with self._open() as connection:
-            self._prepare(connection)
+        self._file = SqliteFile(path, FORMAT)
 
     def append(self, events: Iterable[UserEvent]) -> int:
         """Store events durably and return how many were new; storing the same event again changes nothing.
@@ -108,7 +97,7 @@ class SqliteStateStore:
         Raises:
             NotFound: the store knows no event of this user.
         """
-        with self._open() as connection:
+        with self._file.open() as connection:
             newest = connection.execute(READ_NEWEST, (user_id, limit)).fetchall()
         if not newest:
             raise NotFound(f"user {user_id!r} has no events in the state store", user_id=user_id)
@@ -120,14 +109,14 @@ class SqliteStateStore:
         Raises:
             Unavailable: another process reads or writes for too long; the same call later finishes the erasure.
         """
-        with self._open() as connection:
-            with _transaction(connection):
+        with self._file.open() as connection:
+            with transaction(connection):
                 connection.execute(DELETE_EVENTS, (user_id,))
                 removed_count = connection.changes()
                 connection.execute(DELETE_USER, (user_id,))
             is_busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").get
         if is_busy:
-            raise Unavailable(f"{self._path}: in use, so the log still holds user {user_id!r}; delete once more")
+            raise Unavailable(f"{self._file.path}: in use, so the log still holds user {user_id!r}; delete once more")
         return removed_count
 
     def count_users(self) -> int:
@@ -140,85 +129,19 @@ class SqliteStateStore:
 
     def close(self) -> None:
         """Close the connections of all threads."""
-        with self._lock:
-            for connection in self._connections:
-                connection.close()
+        self._file.close()
 
     def _commit(self, group: Sequence[UserEvent]) -> int:
         rows = [_row(user_event) for user_event in group]
-        with self._open() as connection, _transaction(connection):
+        with self._file.open() as connection, transaction(connection):
             connection.executemany(ADD_USER, [(user_id,) for user_id in {row[0] for row in rows}])
             changes_before = connection.total_changes()
             connection.executemany(ADD_EVENT, rows)
             return connection.total_changes() - changes_before
 
     def _count(self, query: str) -> int:
-        with self._open() as connection:
+        with self._file.open() as connection:
             return int(connection.execute(query).get)
-
-    @contextmanager
-    def _open(self) -> Iterator[apsw.Connection]:
-        """The connection of this thread; errors of SQLite become ours."""
-        try:
-            if self._of_thread.connection is None:
-                self._of_thread.connection = self._connect()
-            yield self._of_thread.connection
-        except apsw.Error as error:
-            translated = _translate(error, self._path)
-            if translated is None:
-                raise
-            raise translated from error
-
-    def _connect(self) -> apsw.Connection:
-        connection = apsw.Connection(str(self._path))
-        connection.set_busy_timeout(BUSY_TIMEOUT_MS)
-        connection.execute("PRAGMA synchronous=FULL; PRAGMA secure_delete=ON")
-        with self._lock:
-            self._connections.add(connection)
-        return connection
-
-    def _prepare(self, connection: apsw.Connection) -> None:
-        """Check whose file it is before anything is written, and make the tables of a new one."""
-        if connection.pragma("application_id") != APPLICATION_ID:
-            if connection.execute("SELECT count(*) FROM sqlite_schema").get:
-                raise IncompatibleError(f"{self._path}: a SQLite file, but not a state store of unbraid")
-            _switch_to_wal(connection)
-            with _transaction(connection):
-                if connection.pragma("application_id") != APPLICATION_ID:  # nobody else was quicker
-                    connection.execute(SCHEMA)
-        version = connection.pragma("user_version")
-        if version != SCHEMA_VERSION:
-            raise IncompatibleError(
-                f"{self._path}: schema version is {version}, this unbraid reads {SCHEMA_VERSION}; use a newer unbraid"
-            )
-
-
-def _switch_to_wal(connection: apsw.Connection) -> None:
-    """Turn on the write-ahead log; SQLite does not wait for a lock here by itself, so several openers would collide."""
-    for _ in range(BUSY_TIMEOUT_MS // WAL_RETRY_MS):
-        try:
-            connection.execute("PRAGMA journal_mode=WAL")
-        except apsw.BusyError:
-            time.sleep(WAL_RETRY_MS / 1000)
-        else:
-            return
-    raise apsw.BusyError("database is locked")
-
-
-@contextmanager
-def _transaction(connection: apsw.Connection) -> Iterator[None]:
-    """A write transaction.
-
-    ``with connection`` of apsw 3.54 holds the GIL while it waits for the lock of the file, so the thread that has the
-    lock could never finish; ``execute`` lets other threads run.
-    """
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-    except BaseException:
-        connection.execute("ROLLBACK")
-        raise
-    connection.execute("COMMIT")
 
 
 def _row(user_event: UserEvent) -> tuple[str, float, str, str]:
@@ -228,18 +151,3 @@ def _row(user_event: UserEvent) -> tuple[str, float, str, str]:
     if not math.isfinite(event.time_s):
         raise InvalidInput("time_s", f"{event.time_s} is not a time; give finite epoch seconds")
     return user_event.user_id, event.time_s, event.item_id, event.action
-
-
-def _translate(error: apsw.Error, path: Path) -> UnbraidError | None:
-    """What an error of SQLite means to a user; None where only a mistake of ours explains it."""
-    match error:
-        case apsw.NotADBError():
-            return IntegrityError(f"{path}: not a SQLite file; name another file, or remove this one")
-        case apsw.CorruptError():
-            return IntegrityError(f"{path}: damaged ({error}); restore a copy, or import the events into a new file")
-        case apsw.CantOpenError() | apsw.ReadOnlyError() | apsw.PermissionsError():
-            return InvalidInput("state", f"{path} cannot be written ({error}); name a file in a folder of yours")
-        case apsw.BusyError() | apsw.LockedError() | apsw.FullError() | apsw.IOError():
-            return Unavailable(f"{path}: {error}")
-        case _:
-            return None

@@ -16,7 +16,8 @@ PUBLIC_NAMES = {
     "unbraid_core.errors": """
         Conflict DeviceUnavailable IncompatibleError IntegrityError InvalidInput NotFound Unavailable UnbraidError
     """,
-    "unbraid_core.ports": "Encoder Event Ranker Searcher StateStore UserEvent",
+    "unbraid_core.item_change": "AttributeValue Item ItemChange ItemVector",
+    "unbraid_core.ports": "CatalogueStore Encoder Event Ranker Searcher StateStore UserEvent",
     "unbraid_core.release": """
         FORMAT_VERSION EncoderSpec Export ExportManifest FileEntry IndexSpec ItemEncoderSpec Probe RankerSpec
         Release ReleaseManifest ReleaseStore ReleaseSummary Staging TrainingRecord open_export open_release
