@@ -100,7 +100,7 @@ def rebuild(
 def _finish(store: ReleaseStore, release_id: str, activate: bool) -> None:
     """Activate the release if that was asked for, and print the command to go on with."""
     if activate:
-        from unbraid_cli.trial import try_release
+        from unbraid_server.trial import try_release
 
         store.activate(release_id, datetime.now(UTC), try_release)
     following = "serve" if activate else f"release activate {release_id}"

@@ -71,8 +71,8 @@ def verify(release_id: ReleaseIdOrActive = None, releases: Releases = RELEASES) 
 @app.command()
 def activate(release_id: ReleaseId, releases: Releases = RELEASES) -> None:
     """Make a release the active one, after it was verified and answered queries in a process of its own."""
-    from unbraid_cli.trial import try_release
     from unbraid_core.release import ReleaseStore
+    from unbraid_server.trial import try_release
 
     store = ReleaseStore(releases)
     before = store.current_id()
@@ -83,12 +83,28 @@ def activate(release_id: ReleaseId, releases: Releases = RELEASES) -> None:
 @app.command()
 def rollback(releases: Releases = RELEASES) -> None:
     """Activate the release that was active before the current one; again, the one before that."""
-    from unbraid_cli.trial import try_release
     from unbraid_core.release import ReleaseStore
+    from unbraid_server.trial import try_release
 
     store = ReleaseStore(releases)
     before = store.current_id()
     _print_change(store.rollback(datetime.now(UTC), try_release), before)
+
+
+@app.command()
+def gc(
+    releases: Releases = RELEASES,
+    keep: Annotated[int, typer.Option("--keep", min=0, help="How many of the newest releases stay in any case.")] = 3,
+) -> None:
+    """Remove releases that nobody needs: not among the newest, not active, not what a rollback goes to, not in use."""
+    from unbraid_core.release import ReleaseStore, collect_releases
+
+    verdicts = collect_releases(ReleaseStore(releases), keep)
+    for verdict in verdicts:
+        fate = f"kept: {verdict.kept_because}" if verdict.kept_because else "removed"
+        console.print(f"{verdict.summary.release_id}  {fate}", markup=False, soft_wrap=True)
+    freed = sum(verdict.summary.size_bytes for verdict in verdicts if verdict.kept_because is None)
+    console.print(f"freed up to {_megabytes(freed)}; files that other releases share stay", soft_wrap=True)
 
 
 def _print_change(now: str, before: str | None) -> None:

@@ -11,7 +11,7 @@ from unbraid_core.catalogue import Catalogue
 from unbraid_core.categories import Categories
 from unbraid_core.errors import IncompatibleError
 from unbraid_core.pipeline import Pipeline
-from unbraid_core.release import Release, ReleaseManifest
+from unbraid_core.release import Lease, Release, ReleaseManifest
 from unbraid_core.release.layout import INDEX, RANKER, USER_ENCODER
 from unbraid_core.types import History, Profile
 from unbraid_index.faiss_searcher import FaissSearcher
@@ -40,6 +40,7 @@ class Model:
         pipeline: the recommendation pipeline over its encoder, index and vectors.
         device: where the encoder runs, and why.
         action_index: index of every action of the vocabulary; an action that is not in it counts as 0.
+        lease: keeps the release from being removed.
     """
 
     manifest: ReleaseManifest
@@ -47,6 +48,7 @@ class Model:
     pipeline: Pipeline
     device: DeviceChoice
     action_index: Mapping[str, int]
+    lease: Lease
 
     @property
     def release_id(self) -> str:
@@ -122,4 +124,5 @@ def load_model(release: Release, device: Device) -> Model:
         pipeline=pipeline,
         device=encoder.device,
         action_index={action: index for index, action in enumerate(manifest.encoder.actions)},
+        lease=release.lease,
     )

@@ -1,5 +1,7 @@
 """The release format: manifests, integrity, publication and activation."""
 
+from unbraid_core.release.collection import Verdict, collect_releases
+from unbraid_core.release.lease import Lease
 from unbraid_core.release.manifest import (
     FORMAT_VERSION,
     EncoderSpec,
@@ -24,6 +26,7 @@ __all__ = [
     "FileEntry",
     "IndexSpec",
     "ItemEncoderSpec",
+    "Lease",
     "Probe",
     "RankerSpec",
     "Release",
@@ -32,6 +35,8 @@ __all__ = [
     "ReleaseSummary",
     "Staging",
     "TrainingRecord",
+    "Verdict",
+    "collect_releases",
     "open_export",
     "open_release",
     "publish_export",

@@ -27,16 +27,25 @@ class FileLock:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         except (FileNotFoundError, NotADirectoryError):
             return None
-        lock = cls(descriptor)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.close()
-            return None
-        if os.fstat(descriptor).st_nlink == 0:
+        lock = cls._locked(descriptor)
+        if lock is not None and os.fstat(descriptor).st_nlink == 0:
             lock.close()
             return None
         return lock
+
+    @classmethod
+    def take_folder(cls, folder: Path) -> FileLock | None:
+        """Lock a folder that exists, without waiting; None where anybody holds it, be it with a ``Lease``."""
+        return cls._locked(os.open(folder, os.O_RDONLY | os.O_DIRECTORY))
+
+    @classmethod
+    def _locked(cls, descriptor: int) -> FileLock | None:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            return None
+        return cls(descriptor)
 
     def close(self) -> None:
         """Give the lock back."""

@@ -15,6 +15,7 @@ from unbraid_core.ranker_inputs import RankerInputs
 from unbraid_core.release.arrays import check_finite, read_matrix
 from unbraid_core.release.files import readable, verify
 from unbraid_core.release.layout import CATALOGUE, ITEM_FEATURES, ITEM_VECTORS, QUERIES
+from unbraid_core.release.lease import Lease
 from unbraid_core.release.manifest import ExportManifest, ReleaseManifest, parse_manifest
 from unbraid_core.release.ranker import read_ranker_inputs
 from unbraid_core.types import BoolArray, FloatArray, Precision
@@ -46,6 +47,7 @@ class _Opened(Generic[M]):
         return self.folder / name
 
 
+@dataclass(frozen=True, slots=True, eq=False)
 class Release(_Opened[ReleaseManifest]):
     """A verified release.
 
@@ -56,9 +58,10 @@ class Release(_Opened[ReleaseManifest]):
         log_popularity_I: log of each item's decayed, smoothed share of all events; finite.
         catalogue: the I items.
         ranker_inputs: what profile ``learned`` reads, memory-mapped; None where the release has no ranker.
+        lease: says that the release is in use; whoever uses a part of the release for long keeps it.
     """
 
-    __slots__ = ()
+    lease: Lease
 
 
 class Export(_Opened[ExportManifest]):
@@ -82,12 +85,14 @@ def open_release(folder: Path) -> Release:
     """Verify a release and load its vectors and catalogue.
 
     Raises:
+        NotFound: the release is being removed.
         IntegrityError: a file is missing, unlisted, unreadable or changed, or holds impossible values.
         IncompatibleError: another format version, or the parts do not fit together.
     """
     folder = folder.resolve()
+    lease = Lease.take(folder)
     manifest = read_manifest(folder, ReleaseManifest)
-    return Release(folder, manifest, *_load(folder, manifest))
+    return Release(folder, manifest, *_load(folder, manifest), lease)
 
 
 def open_export(folder: Path) -> Export:

@@ -65,6 +65,11 @@ class ReleaseStore:
         """The active release, None where there is none."""
         return self._log.current()
 
+    def previous_id(self) -> str | None:
+        """The release that a rollback would activate, None where there is none."""
+        there = self._release_ids()
+        return next((release_id for release_id in self._log.earlier() if release_id in there), None)
+
     def manifest(self, release_id: str | None = None) -> ReleaseManifest:
         """The manifest of a release, of the active one by default; the files are not checked.
 
@@ -100,7 +105,7 @@ class ReleaseStore:
             Conflict: another activation is under way.
         """
         self._folder(release_id)
-        with self._locked():
+        with self.locked():
             self._switch(Activation(time=now, release_id=release_id, rollback=False), probe)
 
     def rollback(self, now: datetime, probe: Probe | None = None) -> str:
@@ -115,13 +120,12 @@ class ReleaseStore:
             IntegrityError, IncompatibleError: as ``activate``.
         """
         self._current()
-        with self._locked():
-            there = self._release_ids()
-            left = [release_id for release_id in self._log.earlier() if release_id in there]
-            if not left:
+        with self.locked():
+            previous = self.previous_id()
+            if previous is None:
                 raise Conflict(f"{self.root}: no release was active before {self.current_id()}{self._choice()}")
-            self._switch(Activation(time=now, release_id=left[0], rollback=True), probe)
-            return left[0]
+            self._switch(Activation(time=now, release_id=previous, rollback=True), probe)
+            return previous
 
     def _switch(self, activation: Activation, probe: Probe | None) -> None:
         release = self.open(activation.release_id)
@@ -130,7 +134,12 @@ class ReleaseStore:
         self._log.record(activation)
 
     @contextmanager
-    def _locked(self) -> Iterator[None]:
+    def locked(self) -> Iterator[None]:
+        """Within this context nobody else changes which release is active, or removes one.
+
+        Raises:
+            Conflict: somebody else does so, and has not finished for seconds.
+        """
         for _ in range(LOCK_ATTEMPTS):
             lock = FileLock.take(self.root / LOCK)
             if lock is not None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -10,9 +11,10 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from unbraid_cli.release import app
-from unbraid_cli.trial import try_release
 from unbraid_core.errors import Conflict, IncompatibleError, IntegrityError, NotFound, UnbraidError
 from unbraid_core.release import ReleaseStore, Staging, open_release, publish_release
+from unbraid_server import limited
+from unbraid_server.trial import try_release
 
 
 @pytest.fixture
@@ -150,9 +152,10 @@ def test_a_release_that_crashes_native_code_takes_only_its_own_process_with_it(
     package = tmp_path / "unbraid_server"
     package.mkdir()
     (package / "__init__.py").write_text("")
+    shutil.copy(limited.__file__, package)
     (package / "probe.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)\n")
     monkeypatch.setenv("PYTHONPATH", ":".join([str(tmp_path), *sys.path]))
-    with pytest.raises(IncompatibleError, match=r"release-v1: .* was killed by SIGSEGV; it was not activated"):
+    with pytest.raises(IncompatibleError, match=r"release-v1: .* was killed by SIGSEGV; it is not fit to serve"):
         try_release(release_v1)
 
 
@@ -163,10 +166,21 @@ def test_a_trial_is_limited_and_leaves_no_core_file(tmp_path: Path) -> None:
         "json.dump({'cpu_s': cpu_s, 'core': core, 'arguments': sys.argv[1:]}, sys.stdout)\n"
     )
     done = subprocess.run(
-        [sys.executable, "-m", "unbraid_cli.limited", "print_limits", "an argument"],
+        [sys.executable, "-m", "unbraid_server.limited", "print_limits", "an argument"],
         env={"PYTHONPATH": ":".join([str(tmp_path), *sys.path])},
         capture_output=True,
         text=True,
         check=True,
     )
     assert json.loads(done.stdout) == {"cpu_s": [120, 121], "core": [0, 0], "arguments": ["an argument"]}
+
+
+def test_gc_says_of_every_release_why_it_stays_or_that_it_is_gone(store: ReleaseStore) -> None:
+    first, second = ids(store)
+    run(store, "activate", first)
+    assert run(store, "gc", "--keep", "1").stdout.splitlines()[:2] == [
+        f"{second}  kept: among the newest 1",
+        f"{first}  kept: active",
+    ]
+    assert run(store, "gc", "--keep", "0").stdout.splitlines()[:2] == [f"{second}  removed", f"{first}  kept: active"]
+    assert ids(store) == [first]

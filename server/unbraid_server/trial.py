@@ -25,7 +25,7 @@ def try_release(folder: Path) -> None:
     Raises:
         IncompatibleError: it did not; the message says why.
     """
-    command = [sys.executable, "-m", "unbraid_cli.limited", "unbraid_server.probe", str(folder)]
+    command = [sys.executable, "-m", "unbraid_server.limited", "unbraid_server.probe", str(folder)]
     try:
         trial = subprocess.run(
             command,
@@ -39,9 +39,9 @@ def try_release(folder: Path) -> None:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise IncompatibleError(f"{folder.name}: no answer within {TIMEOUT_S:.0f} s; it was not activated") from None
+        raise IncompatibleError(f"{folder.name}: no answer within {TIMEOUT_S:.0f} s; it is not fit to serve") from None
     if trial.returncode != 0:
-        raise IncompatibleError(f"{folder.name}: {_reason(trial)}; it was not activated")
+        raise IncompatibleError(f"{folder.name}: {_reason(trial)}; it is not fit to serve")
 
 
 def _reason(trial: subprocess.CompletedProcess[str]) -> str:

@@ -1,4 +1,4 @@
-"""``python -m unbraid_cli.limited MODULE ARGUMENT...`` runs a module that must not be able to do harm.
+"""``python -m unbraid_server.limited MODULE ARGUMENT...`` runs a module that must not be able to do harm.
 
 The limits are set by the process on itself: setting them between fork and exec, in a parent with threads, can deadlock.
 Address space is not limited. A memory-mapped index and the reservations of CUDA and of thread stacks take many times
