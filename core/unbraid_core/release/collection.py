@@ -46,7 +46,7 @@ def collect_releases(store: ReleaseStore, keep_count: int) -> Sequence[Verdict]:
         raise InvalidInput("keep", f"{keep_count} is negative; say how many of the newest releases stay")
     with store.locked(), Staging(store.root) as bin_:
         newest_first = store.list()
-        needed = {
+        needed: dict[str | None, str] = {
             **{summary.release_id: f"among the newest {keep_count}" for summary in newest_first[:keep_count]},
             store.previous_id(): "a rollback goes there",
             store.current_id(): "active",
