@@ -93,12 +93,18 @@ class SqliteFile:
     def _prepare(self, connection: apsw.Connection) -> None:
         """Check whose file it is before anything is written, and make the tables of a new one."""
         expected = self._format
-        if connection.pragma("application_id") != expected.application_id:
-            if connection.execute("SELECT count(*) FROM sqlite_schema").get:
-                raise IncompatibleError(f"{self.path}: a SQLite file, but not a {expected.name} of unbraid")
+
+        def is_ours() -> bool:
+            return bool(connection.pragma("application_id") == expected.application_id)
+
+        # Tables and id are committed as one, so the id is there where tables of ours are: look at it after them.
+        has_tables = connection.execute("SELECT count(*) FROM sqlite_schema").get
+        if has_tables and not is_ours():
+            raise IncompatibleError(f"{self.path}: a SQLite file, but not a {expected.name} of unbraid")
+        if not has_tables:
             _switch_to_wal(connection)
             with transaction(connection):
-                if connection.pragma("application_id") != expected.application_id:  # nobody else was quicker
+                if not is_ours():  # nobody else was quicker
                     connection.execute(expected.schema)
                     connection.pragma("user_version", expected.version)
                     connection.pragma("application_id", expected.application_id)
