@@ -84,8 +84,10 @@ def print_recent_events(result: InterestsResult, count: int, console: Console) -
 def print_status(status: ServerStatus, console: Console) -> None:
     """What the server is made of, one fact a line."""
     release, device = status.release, status.device
+    error = status.last_activation_error
     facts = {
         "release": release.release_id,
+        **({"refused": f"{error.message} ({_minute(error.time)})"} if error else {}),
         "space": release.space_id,
         "built": _minute(release.created_time),
         "catalogue": f"{release.item_count:,} items",

@@ -25,6 +25,8 @@ __all__ = ["run"]
 def run(settings: ServerSettings, on_ready: Callable[[str, str], None]) -> None:
     """Serve the active release until SIGTERM or SIGINT, then let calls in progress finish.
 
+    Whichever release is activated meanwhile is taken over; SIGHUP does so at once, and tries a refused one again.
+
     Call it from the main thread: only that one receives signals.
 
     Args:
@@ -47,6 +49,7 @@ def run(settings: ServerSettings, on_ready: Callable[[str, str], None]) -> None:
     try:
         server = Server(ActiveModel(model), state, settings, log)
         port = server.start()
+        signal.signal(signal.SIGHUP, lambda *_: server.look_for_release())
         _log_decisions(log, settings, model, port)
         on_ready(f"{settings.host}:{port}", model.release_id)
         stop.wait()

@@ -18,10 +18,12 @@ from unbraid.v1.recommendation_pb2_grpc import add_RecommendationServiceServicer
 from unbraid.v1.status_pb2_grpc import add_StatusServiceServicer_to_server
 from unbraid_core.errors import Unavailable
 from unbraid_core.ports import StateStore
+from unbraid_core.release import ReleaseStore
 from unbraid_server.active_model import ActiveModel
 from unbraid_server.call_boundary import CallBoundary
 from unbraid_server.health import Health
 from unbraid_server.recommendation_service import RecommendationService
+from unbraid_server.release_watcher import ReleaseWatcher
 from unbraid_server.requests import MAX_EXCLUDED_ITEMS, MAX_HISTORY_EVENTS
 from unbraid_server.settings import ServerSettings
 from unbraid_server.status_service import StatusService
@@ -49,12 +51,12 @@ CHANNEL_OPTIONS = (
 
 
 class Server:
-    """Answers calls until it is stopped.
+    """Answers calls until it is stopped, and takes over what is activated in the folder of releases.
 
     Args:
-        active: which model answers.
+        active: which model answers; the server replaces it.
         state: histories by user id; it stays open, closing it is up to the caller.
-        settings: address, threads and limits.
+        settings: address, threads, limits and folder of releases.
         log: for calls.
         now: epoch seconds.
     """
@@ -69,6 +71,7 @@ class Server:
     ) -> None:
         self._host, self._port, self._address = settings.host, settings.port, settings.address
         self._health = Health(SERVICE_NAMES)
+        self._watcher = ReleaseWatcher(ReleaseStore(settings.releases), active, log, now)
         self._calls = ThreadPoolExecutor(settings.threads, thread_name_prefix="call")
         self._server = grpc.server(
             self._calls,
@@ -78,7 +81,7 @@ class Server:
         )
         add_RecommendationServiceServicer_to_server(RecommendationService(active, state, now), self._server)
         add_StatusServiceServicer_to_server(
-            StatusService(active, state, settings.max_concurrent_calls, start_time_s=now()), self._server
+            StatusService(active, self._watcher, state, settings.max_concurrent_calls, start_time_s=now()), self._server
         )
         add_HealthServicer_to_server(self._health, self._server)
         reflection.enable_server_reflection(
@@ -100,8 +103,13 @@ class Server:
                 f"cannot listen on {self._address}: {reason}; stop the other server, or choose another --port or --host"
             ) from None
         self._server.start()
+        self._watcher.start()
         self._health.serve()
         return port
+
+    def look_for_release(self) -> None:
+        """Look now whether another release was activated. May be called from a signal handler."""
+        self._watcher.wake()
 
     def stop(self, grace_s: float) -> None:
         """Refuse new calls, and return when those in progress are done.
@@ -110,6 +118,7 @@ class Server:
         """
         self._health.drain()
         self._server.stop(grace_s).wait()
+        self._watcher.stop()
         self._calls.shutdown()
 
     def wait(self) -> None:

@@ -10,6 +10,7 @@ from unbraid_core.ports import StateStore
 from unbraid_server.active_model import ActiveModel
 from unbraid_server.model import Model
 from unbraid_server.onnx_session import INTRA_OP_THREADS
+from unbraid_server.release_watcher import ReleaseWatcher, TakeoverFailure
 from unbraid_server.responses import PROFILES
 from unbraid_server.timestamps import timestamp
 from unbraid_server.versions import component_versions
@@ -22,13 +23,22 @@ class StatusService(StatusServiceServicer):
 
     Args:
         active: which model answers.
+        watcher: knows why another one does not.
         state: the state store, for its number of users.
         max_concurrent_calls: calls that can be in progress at once.
         start_time_s: when the server became ready, epoch seconds.
     """
 
-    def __init__(self, active: ActiveModel, state: StateStore, max_concurrent_calls: int, start_time_s: float) -> None:
+    def __init__(
+        self,
+        active: ActiveModel,
+        watcher: ReleaseWatcher,
+        state: StateStore,
+        max_concurrent_calls: int,
+        start_time_s: float,
+    ) -> None:
         self._active = active
+        self._watcher = watcher
         self._state = state
         self._max_concurrent_calls = max_concurrent_calls
         self._start_time_s = start_time_s
@@ -44,6 +54,7 @@ class StatusService(StatusServiceServicer):
             start_time=timestamp(self._start_time_s),
             user_count=self._state.count_users(),
             max_concurrent_calls=self._max_concurrent_calls,
+            last_activation_error=_activation_error(self._watcher.failure),
         )
 
 
@@ -61,6 +72,17 @@ def _release_status(model: Model) -> pb.ReleaseStatus:
         index_recall=manifest.index.recall,
         index_recall_at=manifest.index.recall_at,
         ranking_profiles=[PROFILES[profile] for profile in model.profiles],
+    )
+
+
+def _activation_error(failure: TakeoverFailure | None) -> pb.ActivationError | None:
+    if failure is None:
+        return None
+    return pb.ActivationError(
+        release_id=failure.release_id,
+        reason=failure.error.reason,
+        message=failure.error.message,
+        error_time=timestamp(failure.time_s),
     )
 
 

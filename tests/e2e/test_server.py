@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from unbraid.v1 import status_pb2
 from unbraid.v1.recommendation_pb2_grpc import RecommendationServiceStub
 from unbraid.v1.status_pb2_grpc import StatusServiceStub
 from unbraid_core.ports import Event, UserEvent
+from unbraid_core.release import ReleaseStore, Staging, open_release, publish_release
 from unbraid_server.sqlite_state import SqliteStateStore
 
 UNBRAID = [sys.executable, "-m", "unbraid_cli"]
@@ -169,3 +171,30 @@ def test_a_host_that_is_not_this_machine_is_said(releases_v1: Path, tmp_path: Pa
     folders = ["--releases", str(releases_v1), "--state", str(tmp_path / "s.db")]
     line = refused(*folders, "--host", "192.0.2.1", "--port", "0", "--insecure")
     assert "cannot listen on 192.0.2.1:0: Cannot assign requested address" in line
+
+
+def test_sighup_makes_a_server_try_again_what_it_refused(start: Starter, release_v1: Path, tmp_path: Path) -> None:
+    root = tmp_path / "releases"
+    source = open_release(release_v1)
+    for day in (1, 2):
+        with Staging(root) as staging:
+            created_time = datetime(2026, 3, day, tzinfo=UTC)
+            publish_release(staging, source, index=source.manifest.index, parent=None, created_time=created_time)
+    store = ReleaseStore(root)
+    second, first = (summary.release_id for summary in store.list())
+    store.activate(first, datetime.now(UTC))
+    server = start("--releases", str(root))
+    missing, aside = root / second / "index.faiss", tmp_path / "aside"
+    missing.rename(aside)
+    (root / "CURRENT").write_text(second)
+    with grpc.insecure_channel(server.address) as channel:
+        stub = StatusServiceStub(channel)
+        while stub.GetStatus(status_pb2.GetStatusRequest()).last_activation_error.release_id != second:
+            pass
+        aside.rename(missing)
+        server.process.send_signal(signal.SIGHUP)
+        while stub.GetStatus(status_pb2.GetStatusRequest()).release.release_id != second:
+            pass
+    assert server.stop() == 0
+    events = [line["event"] for line in server.logged()]
+    assert events == ["serving", "release refused", "release taken over", "draining", "stopped"]

@@ -8,10 +8,10 @@ import pytest
 
 PUBLIC_NAMES = {
     "unbraid_client": """
-        AsyncUnbraidClient Basis Cancelled ClientError Conflict DeadlineExceeded DeviceStatus ErrorDetails Event
-        EventLike Evidence FieldViolation Interest InterestsResult InvalidRequest Moment NotAllowed NotFound Overloaded
-        Profile RecommendResult Recommendation ReleaseStatus ScoreTerms ServerError ServerStatus Source Unavailable
-        UnbraidClient
+        ActivationError AsyncUnbraidClient Basis Cancelled ClientError Conflict DeadlineExceeded DeviceStatus
+        ErrorDetails Event EventLike Evidence FieldViolation Interest InterestsResult InvalidRequest Moment NotAllowed
+        NotFound Overloaded Profile RecommendResult Recommendation ReleaseStatus ScoreTerms ServerError ServerStatus
+        Source Unavailable UnbraidClient
     """,
     "unbraid_core.errors": """
         Conflict DeviceUnavailable IncompatibleError IntegrityError InvalidInput NotFound Unavailable UnbraidError

@@ -17,6 +17,7 @@ from unbraid_client.errors import (
     Unavailable,
 )
 from unbraid_client.types import (
+    ActivationError,
     Basis,
     DeviceStatus,
     Event,
@@ -35,6 +36,7 @@ from unbraid_client.types import (
 )
 
 __all__ = [
+    "ActivationError",
     "AsyncUnbraidClient",
     "Basis",
     "Cancelled",

@@ -10,6 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from unbraid.v1 import recommendation_pb2 as pb
 from unbraid.v1 import status_pb2
 from unbraid_client.types import (
+    ActivationError,
     Basis,
     DeviceStatus,
     Evidence,
@@ -96,7 +97,14 @@ def server_status(response: status_pb2.GetStatusResponse) -> ServerStatus:
         start_time=_utc(response.start_time),
         user_count=response.user_count,
         max_concurrent_calls=response.max_concurrent_calls,
+        last_activation_error=(
+            _activation_error(response.last_activation_error) if response.HasField("last_activation_error") else None
+        ),
     )
+
+
+def _activation_error(error: status_pb2.ActivationError) -> ActivationError:
+    return ActivationError(error.release_id, error.reason, error.message, _utc(error.error_time))
 
 
 def _profile(value: pb.RankingProfile.ValueType) -> Profile:

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 __all__ = [
+    "ActivationError",
     "Basis",
     "DeviceStatus",
     "Event",
@@ -197,8 +198,21 @@ class DeviceStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class ActivationError:
+    """Why a release that was activated does not answer: ``reason`` for programs, ``message`` for people."""
+
+    release_id: str
+    reason: str
+    message: str
+    time: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class ServerStatus:
-    """What a server is made of; ``versions`` maps each part to its version."""
+    """What a server is made of; ``versions`` maps each part to its version.
+
+    ``last_activation_error`` is None unless another release is active than the one that answers.
+    """
 
     release: ReleaseStatus
     device: DeviceStatus
@@ -206,3 +220,4 @@ class ServerStatus:
     start_time: datetime
     user_count: int
     max_concurrent_calls: int
+    last_activation_error: ActivationError | None

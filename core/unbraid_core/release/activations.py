@@ -59,6 +59,14 @@ class ActivationLog:
                 f"{where}: expected a release_id, found {text[:80]!r}; remove the file and activate a release"
             ) from None
 
+    def stamp(self) -> tuple[int, int] | None:
+        """Changes with every activation, of the same release too; None where nothing was activated yet."""
+        try:
+            status = (self._root / CURRENT).stat()
+        except FileNotFoundError:
+            return None
+        return status.st_ino, status.st_mtime_ns
+
     def effective(self) -> list[Activation]:
         """All activations that took effect, oldest first.
 

@@ -65,6 +65,13 @@ class ReleaseStore:
         """The active release, None where there is none."""
         return self._log.current()
 
+    def current_stamp(self) -> tuple[int, int] | None:
+        """Tells activations apart, those of the same release too, at the price of one system call.
+
+        None where there is none.
+        """
+        return self._log.stamp()
+
     def previous_id(self) -> str | None:
         """The release that a rollback would activate, None where there is none."""
         there = self._release_ids()

@@ -17,6 +17,7 @@ import unbraid_client
 from unbraid.v1 import recommendation_pb2 as pb
 from unbraid.v1 import status_pb2
 from unbraid_client import (
+    ActivationError,
     Basis,
     DeviceStatus,
     Event,
@@ -149,6 +150,9 @@ def test_status_answer_becomes_values(server: ScriptedServer, call: Call) -> Non
             start_time=Timestamp(seconds=NOON_S),
             user_count=943,
             max_concurrent_calls=64,
+            last_activation_error=status_pb2.ActivationError(
+                release_id="r2", reason="INTEGRITY", message="r2: damaged", error_time=Timestamp(seconds=NOON_S)
+            ),
         )
     )
 
@@ -159,6 +163,7 @@ def test_status_answer_becomes_values(server: ScriptedServer, call: Call) -> Non
         start_time=NOON,
         user_count=943,
         max_concurrent_calls=64,
+        last_activation_error=ActivationError("r2", "INTEGRITY", "r2: damaged", NOON),
     )
 
 
@@ -267,6 +272,7 @@ def test_a_channel_with_credentials(server: ScriptedServer) -> None:
 
 def test_public_names() -> None:
     assert unbraid_client.__all__ == [
+        "ActivationError",
         "AsyncUnbraidClient",
         "Basis",
         "Cancelled",

@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from unbraid.v1 import recommendation_pb2 as unbraid_dot_v1_dot_recommendation__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17unbraid/v1/status.proto\x12\nunbraid.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1funbraid/v1/recommendation.proto\"\x12\n\x10GetStatusRequest\"\xb6\x02\n\rReleaseStatus\x12\x12\n\nrelease_id\x18\x01 \x01(\t\x12\x10\n\x08space_id\x18\x02 \x01(\t\x12\x30\n\x0c\x63reated_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nitem_count\x18\x04 \x01(\x03\x12\x16\n\x0einterest_count\x18\x05 \x01(\x05\x12\x11\n\tdimension\x18\x06 \x01(\x05\x12\x13\n\x0bmax_history\x18\x07 \x01(\x05\x12\x14\n\x0cindex_family\x18\x08 \x01(\t\x12\x14\n\x0cindex_recall\x18\t \x01(\x01\x12\x17\n\x0findex_recall_at\x18\n \x01(\x05\x12\x34\n\x10ranking_profiles\x18\x0b \x03(\x0e\x32\x1a.unbraid.v1.RankingProfile\"c\n\x0c\x44\x65viceStatus\x12\x11\n\trequested\x18\x01 \x01(\t\x12\x0e\n\x06\x61\x63tive\x18\x02 \x01(\t\x12\x11\n\tproviders\x18\x03 \x03(\t\x12\x1d\n\x15intra_op_thread_count\x18\x04 \x01(\x05\"1\n\x10\x43omponentVersion\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\"\xfb\x01\n\x11GetStatusResponse\x12*\n\x07release\x18\x01 \x01(\x0b\x32\x19.unbraid.v1.ReleaseStatus\x12(\n\x06\x64\x65vice\x18\x02 \x01(\x0b\x32\x18.unbraid.v1.DeviceStatus\x12.\n\x08versions\x18\x03 \x03(\x0b\x32\x1c.unbraid.v1.ComponentVersion\x12.\n\nstart_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nuser_count\x18\x05 \x01(\x03\x12\x1c\n\x14max_concurrent_calls\x18\x06 \x01(\x05\x32^\n\rStatusService\x12M\n\tGetStatus\x12\x1c.unbraid.v1.GetStatusRequest\x1a\x1d.unbraid.v1.GetStatusResponse\"\x03\x90\x02\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17unbraid/v1/status.proto\x12\nunbraid.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1funbraid/v1/recommendation.proto\"\x12\n\x10GetStatusRequest\"\xb6\x02\n\rReleaseStatus\x12\x12\n\nrelease_id\x18\x01 \x01(\t\x12\x10\n\x08space_id\x18\x02 \x01(\t\x12\x30\n\x0c\x63reated_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nitem_count\x18\x04 \x01(\x03\x12\x16\n\x0einterest_count\x18\x05 \x01(\x05\x12\x11\n\tdimension\x18\x06 \x01(\x05\x12\x13\n\x0bmax_history\x18\x07 \x01(\x05\x12\x14\n\x0cindex_family\x18\x08 \x01(\t\x12\x14\n\x0cindex_recall\x18\t \x01(\x01\x12\x17\n\x0findex_recall_at\x18\n \x01(\x05\x12\x34\n\x10ranking_profiles\x18\x0b \x03(\x0e\x32\x1a.unbraid.v1.RankingProfile\"c\n\x0c\x44\x65viceStatus\x12\x11\n\trequested\x18\x01 \x01(\t\x12\x0e\n\x06\x61\x63tive\x18\x02 \x01(\t\x12\x11\n\tproviders\x18\x03 \x03(\t\x12\x1d\n\x15intra_op_thread_count\x18\x04 \x01(\x05\"1\n\x10\x43omponentVersion\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\"v\n\x0f\x41\x63tivationError\x12\x12\n\nrelease_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\x12.\n\nerror_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xb7\x02\n\x11GetStatusResponse\x12*\n\x07release\x18\x01 \x01(\x0b\x32\x19.unbraid.v1.ReleaseStatus\x12(\n\x06\x64\x65vice\x18\x02 \x01(\x0b\x32\x18.unbraid.v1.DeviceStatus\x12.\n\x08versions\x18\x03 \x03(\x0b\x32\x1c.unbraid.v1.ComponentVersion\x12.\n\nstart_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nuser_count\x18\x05 \x01(\x03\x12\x1c\n\x14max_concurrent_calls\x18\x06 \x01(\x05\x12:\n\x15last_activation_error\x18\x07 \x01(\x0b\x32\x1b.unbraid.v1.ActivationError2^\n\rStatusService\x12M\n\tGetStatus\x12\x1c.unbraid.v1.GetStatusRequest\x1a\x1d.unbraid.v1.GetStatusResponse\"\x03\x90\x02\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -43,8 +43,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DEVICESTATUS']._serialized_end=537
   _globals['_COMPONENTVERSION']._serialized_start=539
   _globals['_COMPONENTVERSION']._serialized_end=588
-  _globals['_GETSTATUSRESPONSE']._serialized_start=591
-  _globals['_GETSTATUSRESPONSE']._serialized_end=842
-  _globals['_STATUSSERVICE']._serialized_start=844
-  _globals['_STATUSSERVICE']._serialized_end=938
+  _globals['_ACTIVATIONERROR']._serialized_start=590
+  _globals['_ACTIVATIONERROR']._serialized_end=708
+  _globals['_GETSTATUSRESPONSE']._serialized_start=711
+  _globals['_GETSTATUSRESPONSE']._serialized_end=1022
+  _globals['_STATUSSERVICE']._serialized_start=1024
+  _globals['_STATUSSERVICE']._serialized_end=1118
 # @@protoc_insertion_point(module_scope)

@@ -166,6 +166,42 @@ class ComponentVersion(_message.Message):
 Global___ComponentVersion: _TypeAlias = ComponentVersion  # noqa: Y015
 
 @_typing.final
+class ActivationError(_message.Message):
+    """Why a release that was activated does not answer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RELEASE_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    ERROR_TIME_FIELD_NUMBER: _builtins.int
+    release_id: _builtins.str
+    """The release; empty where the folder of releases does not name one."""
+    reason: _builtins.str
+    """What kind of error, the reason of google.rpc.ErrorInfo: INTEGRITY for example."""
+    message: _builtins.str
+    """One line for a person."""
+    @_builtins.property
+    def error_time(self) -> _timestamp_pb2.Timestamp:
+        """When this server tried to take it over."""
+
+    def __init__(
+        self,
+        *,
+        release_id: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        message: _builtins.str = ...,
+        error_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["error_time", b"error_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["error_time", b"error_time", "message", b"message", "reason", b"reason", "release_id", b"release_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ActivationError: _TypeAlias = ActivationError  # noqa: Y015
+
+@_typing.final
 class GetStatusResponse(_message.Message):
     """The status of a server."""
 
@@ -177,6 +213,7 @@ class GetStatusResponse(_message.Message):
     START_TIME_FIELD_NUMBER: _builtins.int
     USER_COUNT_FIELD_NUMBER: _builtins.int
     MAX_CONCURRENT_CALLS_FIELD_NUMBER: _builtins.int
+    LAST_ACTIVATION_ERROR_FIELD_NUMBER: _builtins.int
     user_count: _builtins.int
     """Users known to the state store."""
     max_concurrent_calls: _builtins.int
@@ -197,6 +234,12 @@ class GetStatusResponse(_message.Message):
     def start_time(self) -> _timestamp_pb2.Timestamp:
         """When the server became ready."""
 
+    @_builtins.property
+    def last_activation_error(self) -> Global___ActivationError:
+        """Set while another release than the one that answers is active in the folder of releases, because this server had to
+        refuse it.
+        """
+
     def __init__(
         self,
         *,
@@ -206,10 +249,11 @@ class GetStatusResponse(_message.Message):
         start_time: _timestamp_pb2.Timestamp | None = ...,
         user_count: _builtins.int = ...,
         max_concurrent_calls: _builtins.int = ...,
+        last_activation_error: Global___ActivationError | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["device", b"device", "release", b"release", "start_time", b"start_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["device", b"device", "last_activation_error", b"last_activation_error", "release", b"release", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["device", b"device", "max_concurrent_calls", b"max_concurrent_calls", "release", b"release", "start_time", b"start_time", "user_count", b"user_count", "versions", b"versions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["device", b"device", "last_activation_error", b"last_activation_error", "max_concurrent_calls", b"max_concurrent_calls", "release", b"release", "start_time", b"start_time", "user_count", b"user_count", "versions", b"versions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
