@@ -19,6 +19,7 @@ from unbraid_client import (
     Interest,
     InterestsResult,
     Profile,
+    RecallStatus,
     Recommendation,
     RecommendResult,
     ServerStatus,
@@ -94,6 +95,7 @@ def print_status(status: ServerStatus, console: Console) -> None:
         "encoder": f"{release.interest_count} interests x {release.dimension} dimensions, "
         f"last {release.max_history} events",
         "index": f"{release.index_family}, recall@{release.index_recall_at} {release.index_recall:.4f}",
+        "live recall": _live_recall(status.live_recall),
         "ranking": ", ".join(release.ranking_profiles),
         "device": f"{device.active} (asked for {device.requested})",
         "providers": f"{', '.join(device.providers)}, {device.intra_op_thread_count} thread(s) a call",
@@ -103,6 +105,13 @@ def print_status(status: ServerStatus, console: Console) -> None:
         "versions": ", ".join(f"{name} {version}" for name, version in status.versions.items()),
     }
     console.print(facts_table(facts))
+
+
+def _live_recall(recall: RecallStatus) -> str:
+    if recall.merged_recall is None or recall.merged_recall_p05 is None:
+        return "no live question was sampled yet"
+    figures = f"{recall.merged_recall:.4f}, 5th percentile {recall.merged_recall_p05:.4f}, of {recall.sample_count}"
+    return f"{figures}; rebuild due: {recall.rebuild_reason}" if recall.rebuild_reason else figures
 
 
 def to_json(result: RecommendResult | InterestsResult | ServerStatus) -> str:

@@ -30,6 +30,10 @@ def serve(
         float | None,
         typer.Option(help="Seconds that calls in progress get to finish after SIGTERM.", show_default="10"),
     ] = None,
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(help="Port where Prometheus reads /metrics over HTTP; 0 takes any free one.", show_default="none"),
+    ] = None,
     insecure: Annotated[
         bool | None,
         typer.Option("--insecure", help="Listen where others can reach it, unencrypted.", show_default=False),
@@ -38,7 +42,8 @@ def serve(
     """Answer gRPC calls from the active release until SIGTERM or Ctrl-C.
 
     Options are also environment variables: --port is UNBRAID_PORT, --grace is UNBRAID_GRACE_S.
-    Without an option: UNBRAID_MAX_CONCURRENT_CALLS (128), UNBRAID_LOG_LEVEL (info; debug logs calls).
+    Without an option: UNBRAID_MAX_CONCURRENT_CALLS (128), UNBRAID_LOG_LEVEL (info; debug logs calls),
+    UNBRAID_RECALL_SAMPLE_SHARE (0.01 of the questions are searched again exactly, in the background).
     """
     from unbraid_server.run import run
     from unbraid_server.settings import ServerSettings
@@ -51,6 +56,7 @@ def serve(
         device=device,
         threads=threads,
         grace_s=grace,
+        metrics_port=metrics_port,
         insecure=insecure,
     )
     run(settings, _print_ready)

@@ -98,18 +98,29 @@ class Pipeline:
 
         Training learns from these, so that it sees what serving will see.
         """
-        drafts = [Draft(query) for query in queries]
-        for name, stage in STAGES.items():
-            if name == "rank":
-                break
-            stage(self, drafts)
-        return [(draft.row_C, draft.feature_CF) for draft in drafts]
+        return [(draft.row_C, draft.feature_CF) for draft in self._drafts_before("rank", queries)]
+
+    def found_by_interests(self, queries: Sequence[Query]) -> list[IntArray]:
+        """The rows [C] that the interests of each query bring, before any other source; none without a history.
+
+        What the recall of an index is about: the same with an exact searcher is what should have been found.
+        """
+        return [draft.row_C for draft in self._drafts_before("neighbours", queries)]
 
     def interests(self, queries: Sequence[Query]) -> list[Interests | None]:
         """The interests of each query's user at its ``now``; None for an empty history."""
         drafts = [Draft(query) for query in queries]
         _encode(self, drafts)
         return [draft.interests for draft in drafts]
+
+    def _drafts_before(self, stage: str, queries: Sequence[Query]) -> list[Draft]:
+        """Drafts that all stages before the named one have worked on."""
+        drafts = [Draft(query) for query in queries]
+        for name, work in STAGES.items():
+            if name == stage:
+                break
+            work(self, drafts)
+        return drafts
 
 
 def _block(pipeline: Pipeline, drafts: Sequence[Draft]) -> None:

@@ -15,6 +15,7 @@ from structlog.typing import FilteringBoundLogger
 from unbraid_core.errors import UnbraidError
 from unbraid_server.active_model import ActiveModel
 from unbraid_server.error_status import internal_status, rich_status, short
+from unbraid_server.metrics import Metrics
 from unbraid_server.status_codes import status_code
 
 __all__ = ["CallBoundary"]
@@ -32,11 +33,13 @@ class CallBoundary(grpc.ServerInterceptor):
     Args:
         log: where calls are logged.
         active: which model answers; a line names the release that was active when the call began.
+        metrics: where calls are counted.
     """
 
-    def __init__(self, log: FilteringBoundLogger, active: ActiveModel) -> None:
+    def __init__(self, log: FilteringBoundLogger, active: ActiveModel, metrics: Metrics) -> None:
         self._log = log
         self._active = active
+        self._metrics = metrics
 
     def intercept_service(
         self,
@@ -49,7 +52,7 @@ class CallBoundary(grpc.ServerInterceptor):
         if handler is None or handler.unary_unary is None or not method.startswith(OUR_METHODS):
             return handler
         return grpc.unary_unary_rpc_method_handler(
-            _Guarded(handler.unary_unary, method, self._log, self._active),
+            _Guarded(handler.unary_unary, method, self._log, self._active, self._metrics),
             handler.request_deserializer,
             handler.response_serializer,
         )
@@ -61,20 +64,22 @@ class _Guarded(Generic[Request, Response]):
     method: str
     log: FilteringBoundLogger
     active: ActiveModel
+    metrics: Metrics
 
     def __call__(self, request: Request, context: grpc.ServicerContext) -> Response:
         start_s = time.perf_counter()
         request_id = secrets.token_hex(8)
         release_id = self.active.current().release_id
 
-        def facts(code: grpc.StatusCode) -> dict[str, str | float]:
-            duration_ms = round((time.perf_counter() - start_s) * 1e3, 3)
+        def counted(code: grpc.StatusCode) -> dict[str, str | float]:
+            duration_s = time.perf_counter() - start_s
+            self.metrics.called(self.method, code.name, duration_s)
             return {
                 "release_id": release_id,
                 "request_id": request_id,
                 "method": self.method,
                 "code": code.name,
-                "duration_ms": duration_ms,
+                "duration_ms": round(duration_s * 1e3, 3),
             }
 
         try:
@@ -82,10 +87,10 @@ class _Guarded(Generic[Request, Response]):
         except UnbraidError as error:
             code = status_code(error)
             level = logging.INFO if code in CALLERS_FAULT else logging.WARNING
-            self.log.log(level, "call refused", **facts(code), error=short(error.message))
+            self.log.log(level, "call refused", **counted(code), error=short(error.message))
             context.abort_with_status(rich_status(error, request_id))
         except Exception:
-            self.log.exception("call failed", **facts(grpc.StatusCode.INTERNAL))
+            self.log.exception("call failed", **counted(grpc.StatusCode.INTERNAL))
             context.abort_with_status(internal_status(request_id))
-        self.log.debug("call", **facts(grpc.StatusCode.OK))
+        self.log.debug("call", **counted(grpc.StatusCode.OK))
         return response

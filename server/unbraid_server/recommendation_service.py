@@ -12,6 +12,7 @@ from unbraid_core.errors import NotFound
 from unbraid_core.ports import StateStore
 from unbraid_core.types import Query
 from unbraid_server.active_model import ActiveModel
+from unbraid_server.recall_monitor import RecallMonitor
 from unbraid_server.requests import (
     MAX_HISTORY_EVENTS,
     EventColumns,
@@ -30,12 +31,14 @@ class RecommendationService(RecommendationServiceServicer):
     Args:
         active: which model that is.
         state: histories of users that callers know by id only.
+        recall: gets every answer, to compare a few with exact search.
         now: epoch seconds, for questions that do not say when.
     """
 
-    def __init__(self, active: ActiveModel, state: StateStore, now: Callable[[], float]) -> None:
+    def __init__(self, active: ActiveModel, state: StateStore, recall: RecallMonitor, now: Callable[[], float]) -> None:
         self._active = active
         self._state = state
+        self._recall = recall
         self._now = now
 
     def Recommend(self, request: pb.RecommendRequest, context: grpc.ServicerContext) -> pb.RecommendResponse:
@@ -59,6 +62,7 @@ class RecommendationService(RecommendationServiceServicer):
             min_probability=question.min_probability,
         )
         [ranking] = model.pipeline.recommend([query])
+        self._recall.offer(model, query, ranking)
         return recommend_response(model, query, ranking, known.ignored_count)
 
     def GetInterests(self, request: pb.GetInterestsRequest, context: grpc.ServicerContext) -> pb.GetInterestsResponse:

@@ -48,6 +48,8 @@ def run(settings: ServerSettings, on_ready: Callable[[str, str], None]) -> None:
     state = SqliteStateStore(settings.state)
     try:
         server = Server(ActiveModel(model), state, settings, log)
+        if settings.metrics_port is not None:
+            log.info("metrics", port=server.metrics.listen(settings.host, settings.metrics_port))
         port = server.start()
         signal.signal(signal.SIGHUP, lambda *_: server.look_for_release())
         _log_decisions(log, settings, model, port)

@@ -22,6 +22,8 @@ from unbraid_core.release import ReleaseStore
 from unbraid_server.active_model import ActiveModel
 from unbraid_server.call_boundary import CallBoundary
 from unbraid_server.health import Health
+from unbraid_server.metrics import Metrics
+from unbraid_server.recall_monitor import RecallMonitor
 from unbraid_server.recommendation_service import RecommendationService
 from unbraid_server.release_watcher import ReleaseWatcher
 from unbraid_server.requests import MAX_EXCLUDED_ITEMS, MAX_HISTORY_EVENTS
@@ -59,6 +61,9 @@ class Server:
         settings: address, threads, limits and folder of releases.
         log: for calls.
         now: epoch seconds.
+
+    Attributes:
+        metrics: for Prometheus; nobody can read them before ``metrics.listen``.
     """
 
     def __init__(
@@ -72,16 +77,23 @@ class Server:
         self._host, self._port, self._address = settings.host, settings.port, settings.address
         self._health = Health(SERVICE_NAMES)
         self._watcher = ReleaseWatcher(ReleaseStore(settings.releases), active, log, now)
+        self._recall = RecallMonitor(settings.recall_sample_share)
+        self.metrics = Metrics(active, self._recall)
         self._calls = ThreadPoolExecutor(settings.threads, thread_name_prefix="call")
         self._server = grpc.server(
             self._calls,
-            interceptors=[CallBoundary(log, active)],
+            interceptors=[CallBoundary(log, active, self.metrics)],
             options=CHANNEL_OPTIONS,
             maximum_concurrent_rpcs=settings.max_concurrent_calls,
         )
-        add_RecommendationServiceServicer_to_server(RecommendationService(active, state, now), self._server)
+        add_RecommendationServiceServicer_to_server(
+            RecommendationService(active, state, self._recall, now), self._server
+        )
         add_StatusServiceServicer_to_server(
-            StatusService(active, self._watcher, state, settings.max_concurrent_calls, start_time_s=now()), self._server
+            StatusService(
+                active, self._watcher, state, self._recall, settings.max_concurrent_calls, start_time_s=now()
+            ),
+            self._server,
         )
         add_HealthServicer_to_server(self._health, self._server)
         reflection.enable_server_reflection(
@@ -102,6 +114,7 @@ class Server:
             raise Unavailable(
                 f"cannot listen on {self._address}: {reason}; stop the other server, or choose another --port or --host"
             ) from None
+        self._recall.start()
         self._server.start()
         self._watcher.start()
         self._health.serve()
@@ -120,6 +133,8 @@ class Server:
         self._server.stop(grace_s).wait()
         self._watcher.stop()
         self._calls.shutdown()
+        self._recall.stop()
+        self.metrics.close()
 
     def wait(self) -> None:
         """Block until the server was stopped."""

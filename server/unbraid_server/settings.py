@@ -31,6 +31,8 @@ class ServerSettings(BaseSettings):
         max_concurrent_calls: calls that are worked on or wait; more are refused with RESOURCE_EXHAUSTED.
         grace_s: seconds that calls in progress get to finish when the server stops.
         insecure: listen on an address that others can reach, without TLS and authentication.
+        metrics_port: port on ``host`` where Prometheus reads metrics over HTTP; None for none, 0 for any free one.
+        recall_sample_share: of the questions whose search is compared with an exact one, in the background.
         log_level: debug logs every call.
     """
 
@@ -45,6 +47,8 @@ class ServerSettings(BaseSettings):
     max_concurrent_calls: Annotated[int, Field(ge=1)] = 128
     grace_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 10.0
     insecure: bool = False
+    metrics_port: Annotated[int | None, Field(ge=0, le=65535)] = None
+    recall_sample_share: Annotated[float, Field(ge=0, le=1)] = 0.01
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @classmethod

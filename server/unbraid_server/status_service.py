@@ -10,6 +10,7 @@ from unbraid_core.ports import StateStore
 from unbraid_server.active_model import ActiveModel
 from unbraid_server.model import Model
 from unbraid_server.onnx_session import INTRA_OP_THREADS
+from unbraid_server.recall_monitor import RecallMonitor, RecallSummary
 from unbraid_server.release_watcher import ReleaseWatcher, TakeoverFailure
 from unbraid_server.responses import PROFILES
 from unbraid_server.timestamps import timestamp
@@ -25,6 +26,7 @@ class StatusService(StatusServiceServicer):
         active: which model answers.
         watcher: knows why another one does not.
         state: the state store, for its number of users.
+        recall: what the index finds of live questions.
         max_concurrent_calls: calls that can be in progress at once.
         start_time_s: when the server became ready, epoch seconds.
     """
@@ -34,12 +36,14 @@ class StatusService(StatusServiceServicer):
         active: ActiveModel,
         watcher: ReleaseWatcher,
         state: StateStore,
+        recall: RecallMonitor,
         max_concurrent_calls: int,
         start_time_s: float,
     ) -> None:
         self._active = active
         self._watcher = watcher
         self._state = state
+        self._recall = recall
         self._max_concurrent_calls = max_concurrent_calls
         self._start_time_s = start_time_s
 
@@ -55,6 +59,7 @@ class StatusService(StatusServiceServicer):
             user_count=self._state.count_users(),
             max_concurrent_calls=self._max_concurrent_calls,
             last_activation_error=_activation_error(self._watcher.failure),
+            live_recall=_recall_status(self._recall.summary(model)),
         )
 
 
@@ -83,6 +88,18 @@ def _activation_error(failure: TakeoverFailure | None) -> pb.ActivationError | N
         reason=failure.error.reason,
         message=failure.error.message,
         error_time=timestamp(failure.time_s),
+    )
+
+
+def _recall_status(summary: RecallSummary) -> pb.RecallStatus:
+    if summary.sample_count == 0:
+        return pb.RecallStatus()
+    return pb.RecallStatus(
+        sample_count=summary.sample_count,
+        merged_recall=summary.recall,
+        merged_recall_p05=summary.recall_p05,
+        fill_rate=summary.fill_rate,
+        rebuild_reason=summary.rebuild_reason,
     )
 
 

@@ -10,8 +10,8 @@ PUBLIC_NAMES = {
     "unbraid_client": """
         ActivationError AsyncUnbraidClient Basis Cancelled ClientError Conflict DeadlineExceeded DeviceStatus
         ErrorDetails Event EventLike Evidence FieldViolation Interest InterestsResult InvalidRequest Moment NotAllowed
-        NotFound Overloaded Profile RecommendResult Recommendation ReleaseStatus ScoreTerms ServerError ServerStatus
-        Source Unavailable UnbraidClient
+        NotFound Overloaded Profile RecallStatus RecommendResult Recommendation ReleaseStatus ScoreTerms ServerError
+        ServerStatus Source Unavailable UnbraidClient
     """,
     "unbraid_core.errors": """
         Conflict DeviceUnavailable IncompatibleError IntegrityError InvalidInput NotFound Unavailable UnbraidError

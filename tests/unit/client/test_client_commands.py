@@ -197,6 +197,9 @@ def test_status_prints_what_answers(server: ScriptedServer, unbraid: Unbraid) ->
             ),
             device=status_pb2.DeviceStatus(requested="auto", active="cpu", providers=["CPUExecutionProvider"]),
             versions=[status_pb2.ComponentVersion(name="unbraid", version="0.1.0")],
+            live_recall=status_pb2.RecallStatus(
+                sample_count=300, merged_recall=0.97, merged_recall_p05=0.9, rebuild_reason="it fell"
+            ),
         )
     )
 
@@ -206,6 +209,7 @@ def test_status_prints_what_answers(server: ScriptedServer, unbraid: Unbraid) ->
     facts = {line[:14].strip(): line[14:].strip() for line in out.splitlines()}
     assert facts["release"] == "r1"
     assert facts["index"] == "flat, recall@200 1.0000"
+    assert facts["live recall"] == "0.9700, 5th percentile 0.9000, of 300; rebuild due: it fell"
     assert facts["ranking"] == "learned, formula"
     assert facts["device"] == "cpu (asked for auto)"
     assert facts["versions"] == "unbraid 0.1.0"

@@ -140,6 +140,57 @@ class DeviceStatus(_message.Message):
 Global___DeviceStatus: _TypeAlias = DeviceStatus  # noqa: Y015
 
 @_typing.final
+class RecallStatus(_message.Message):
+    """What the index finds of live questions, a sample of which is searched again exactly."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SAMPLE_COUNT_FIELD_NUMBER: _builtins.int
+    MERGED_RECALL_FIELD_NUMBER: _builtins.int
+    MERGED_RECALL_P05_FIELD_NUMBER: _builtins.int
+    FILL_RATE_FIELD_NUMBER: _builtins.int
+    REBUILD_REASON_FIELD_NUMBER: _builtins.int
+    sample_count: _builtins.int
+    """How many of the newest questions the figures rest on; 0 where none was sampled yet."""
+    merged_recall: _builtins.float
+    """Mean share of the items to be found, over all interests of a user and after quotas, that the index found; absent
+    without samples.
+    """
+    merged_recall_p05: _builtins.float
+    """The 5th percentile of that share over the questions; absent without samples."""
+    fill_rate: _builtins.float
+    """Recommended items over items asked for; absent without samples."""
+    rebuild_reason: _builtins.str
+    """Why the index should be built again; empty where nothing speaks for it."""
+    def __init__(
+        self,
+        *,
+        sample_count: _builtins.int = ...,
+        merged_recall: _builtins.float | None = ...,
+        merged_recall_p05: _builtins.float | None = ...,
+        fill_rate: _builtins.float | None = ...,
+        rebuild_reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_fill_rate", b"_fill_rate", "_merged_recall", b"_merged_recall", "_merged_recall_p05", b"_merged_recall_p05", "fill_rate", b"fill_rate", "merged_recall", b"merged_recall", "merged_recall_p05", b"merged_recall_p05"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_fill_rate", b"_fill_rate", "_merged_recall", b"_merged_recall", "_merged_recall_p05", b"_merged_recall_p05", "fill_rate", b"fill_rate", "merged_recall", b"merged_recall", "merged_recall_p05", b"merged_recall_p05", "rebuild_reason", b"rebuild_reason", "sample_count", b"sample_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__fill_rate: _TypeAlias = _typing.Literal["fill_rate"]  # noqa: Y015
+    _WhichOneofArgType__fill_rate: _TypeAlias = _typing.Literal["_fill_rate", b"_fill_rate"]  # noqa: Y015
+    _WhichOneofReturnType__merged_recall: _TypeAlias = _typing.Literal["merged_recall"]  # noqa: Y015
+    _WhichOneofArgType__merged_recall: _TypeAlias = _typing.Literal["_merged_recall", b"_merged_recall"]  # noqa: Y015
+    _WhichOneofReturnType__merged_recall_p05: _TypeAlias = _typing.Literal["merged_recall_p05"]  # noqa: Y015
+    _WhichOneofArgType__merged_recall_p05: _TypeAlias = _typing.Literal["_merged_recall_p05", b"_merged_recall_p05"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__fill_rate) -> _WhichOneofReturnType__fill_rate | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__merged_recall) -> _WhichOneofReturnType__merged_recall | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__merged_recall_p05) -> _WhichOneofReturnType__merged_recall_p05 | None: ...
+
+Global___RecallStatus: _TypeAlias = RecallStatus  # noqa: Y015
+
+@_typing.final
 class ComponentVersion(_message.Message):
     """A named version of a part."""
 
@@ -214,6 +265,7 @@ class GetStatusResponse(_message.Message):
     USER_COUNT_FIELD_NUMBER: _builtins.int
     MAX_CONCURRENT_CALLS_FIELD_NUMBER: _builtins.int
     LAST_ACTIVATION_ERROR_FIELD_NUMBER: _builtins.int
+    LIVE_RECALL_FIELD_NUMBER: _builtins.int
     user_count: _builtins.int
     """Users known to the state store."""
     max_concurrent_calls: _builtins.int
@@ -240,6 +292,10 @@ class GetStatusResponse(_message.Message):
         refuse it.
         """
 
+    @_builtins.property
+    def live_recall(self) -> Global___RecallStatus:
+        """What the index finds of live questions."""
+
     def __init__(
         self,
         *,
@@ -250,10 +306,11 @@ class GetStatusResponse(_message.Message):
         user_count: _builtins.int = ...,
         max_concurrent_calls: _builtins.int = ...,
         last_activation_error: Global___ActivationError | None = ...,
+        live_recall: Global___RecallStatus | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["device", b"device", "last_activation_error", b"last_activation_error", "release", b"release", "start_time", b"start_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["device", b"device", "last_activation_error", b"last_activation_error", "live_recall", b"live_recall", "release", b"release", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["device", b"device", "last_activation_error", b"last_activation_error", "max_concurrent_calls", b"max_concurrent_calls", "release", b"release", "start_time", b"start_time", "user_count", b"user_count", "versions", b"versions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["device", b"device", "last_activation_error", b"last_activation_error", "live_recall", b"live_recall", "max_concurrent_calls", b"max_concurrent_calls", "release", b"release", "start_time", b"start_time", "user_count", b"user_count", "versions", b"versions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
