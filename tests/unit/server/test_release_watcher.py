@@ -117,7 +117,8 @@ def test_a_release_that_cannot_be_used_is_refused_and_the_last_good_one_answers(
     assert answer_of(channel).release_id == first
     store.activate(second, NOW)
     wait_for_release(channel, second)
-    assert not status_of(channel).HasField("last_activation_error")
+    while status_of(channel).HasField("last_activation_error"):  # the first answers come a moment before it is cleared
+        pass
 
 
 @pytest.mark.timeout(60)
