@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from unbraid_core.catalogue import Catalogue
-    from unbraid_core.release import ReleaseStore
+    from unbraid_core.release import Probe, ReleaseStore
     from unbraid_index.new_items import Addition
     from unbraid_index.release_build import IndexedRelease
 
@@ -53,7 +53,9 @@ def build(
     from unbraid_core.release import ReleaseStore
 
     store = ReleaseStore(releases)
-    _finish(store, build_and_measure(export_dir, store, recall, items), activate)
+    from unbraid_server.trial import try_release
+
+    _finish(store, build_and_measure(export_dir, store, recall, items), activate, try_release)
 
 
 def build_and_measure(
@@ -81,28 +83,29 @@ def rebuild(
     recall: Recall = DEFAULT_RECALL,
     activate: Activate = False,
 ) -> None:
-    """Build the index of a release anew and publish the result as its child.
+    """Build the index of a release anew, try it in a process of its own, and publish the result as its child.
 
     A release holds no user data, so without --queries the recall is measured on item vectors. With --items the new
     release can recommend items that came up after the training, if that read the items' text.
     """
     from unbraid_core.release import ReleaseStore
     from unbraid_index.release_build import rebuild_release
+    from unbraid_server.trial import try_release
 
     store = ReleaseStore(releases)
     new_items = _read_items(items)
     with step_progress() as on_progress:
-        indexed = rebuild_release(store, release, queries, datetime.now(UTC), recall, on_progress, new_items)
+        indexed = rebuild_release(
+            store, release, queries, datetime.now(UTC), recall, on_progress, new_items, try_release
+        )
     console.print(_summary(indexed))
     _finish(store, indexed.manifest.release_id, activate)
 
 
-def _finish(store: ReleaseStore, release_id: str, activate: bool) -> None:
+def _finish(store: ReleaseStore, release_id: str, activate: bool, probe: Probe | None = None) -> None:
     """Activate the release if that was asked for, and print the command to go on with."""
     if activate:
-        from unbraid_server.trial import try_release
-
-        store.activate(release_id, datetime.now(UTC), try_release)
+        store.activate(release_id, datetime.now(UTC), probe)
     following = "serve" if activate else f"release activate {release_id}"
     console.print(f"next: unbraid {following} --releases {store.root}", markup=False, soft_wrap=True)
 

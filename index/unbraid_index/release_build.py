@@ -9,6 +9,7 @@ from pathlib import Path
 from unbraid_core.catalogue import Catalogue
 from unbraid_core.release import (
     Export,
+    Probe,
     Release,
     ReleaseManifest,
     ReleaseStore,
@@ -75,6 +76,7 @@ def rebuild_release(
     recall_target: float,
     on_progress: OnProgress = unwatched,
     new_items: Catalogue | None = None,
+    probe: Probe | None = None,
 ) -> IndexedRelease:
     """Build the index of a release anew from its vectors and publish it as a release whose parent is the old one.
 
@@ -87,10 +89,12 @@ def rebuild_release(
         recall_target: as in ``IndexSettings``.
         on_progress: told about every step.
         new_items: as in ``build_release``.
+        probe: gets the new release before it is published, and raises where it does not work.
 
     Raises:
         InvalidInput: the target, the queries file or the items cannot be used.
-        NotFound, IntegrityError, IncompatibleError: the release cannot be used; nothing is published.
+        NotFound, IntegrityError, IncompatibleError: the release or its child cannot be used; nothing is published.
+        Conflict: another process rebuilds a release of this folder.
     """
     release = store.open(release_id)
     settings = IndexSettings(recall_target, release.manifest.encoder.interest_count)
@@ -98,9 +102,9 @@ def rebuild_release(
         queries = RecallQueries.of_items(release.item_vectors_ID, settings.seed)
     else:
         queries = RecallQueries.read(queries_file, release.manifest.encoder.dimension, settings.seed)
-    return _publish(
-        release, queries, settings, store, release.manifest.release_id, created_time, on_progress, new_items
-    )
+    parent = release.manifest.release_id
+    with store.rebuilding():
+        return _publish(release, queries, settings, store, parent, created_time, on_progress, new_items, probe)
 
 
 def _queries_of(export: Export, seed: int) -> RecallQueries:
@@ -119,6 +123,7 @@ def _publish(
     created_time: datetime,
     on_progress: OnProgress,
     new_items: Catalogue | None,
+    probe: Probe | None = None,
 ) -> IndexedRelease:
     with Staging(store.root) as staging:
         item_vectors_ID, addition = source.item_vectors_ID, None
@@ -128,5 +133,7 @@ def _publish(
         report_file = staging.folder / INDEX_REPORT
         report_file.parent.mkdir()
         report_file.write_text(report.model_dump_json(indent=2) + "\n")
-        manifest = publish_release(staging, source, index=report.spec, parent=parent, created_time=created_time)
+        manifest = publish_release(
+            staging, source, index=report.spec, parent=parent, created_time=created_time, probe=probe
+        )
     return IndexedRelease(manifest, report, addition)

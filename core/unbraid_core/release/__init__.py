@@ -15,8 +15,8 @@ from unbraid_core.release.manifest import (
 )
 from unbraid_core.release.publication import publish_export, publish_release
 from unbraid_core.release.release import Export, Release, open_export, open_release
-from unbraid_core.release.staging import Staging
-from unbraid_core.release.store import Probe, ReleaseStore, ReleaseSummary
+from unbraid_core.release.staging import Probe, Staging
+from unbraid_core.release.store import ReleaseStore, ReleaseSummary
 
 __all__ = [
     "FORMAT_VERSION",

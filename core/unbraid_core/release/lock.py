@@ -47,6 +47,11 @@ class FileLock:
             return None
         return cls(descriptor)
 
+    def write(self, text: str) -> None:
+        """Replace what the file says."""
+        os.ftruncate(self._descriptor, 0)
+        os.pwrite(self._descriptor, text.encode(), 0)
+
     def close(self) -> None:
         """Give the lock back."""
         os.close(self._descriptor)

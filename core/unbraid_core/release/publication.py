@@ -6,6 +6,7 @@ import hashlib
 import shutil
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from types import MappingProxyType
 
 from unbraid_core.calibration import Calibration
@@ -24,7 +25,7 @@ from unbraid_core.release.manifest import (
     TrainingRecord,
 )
 from unbraid_core.release.release import Export, Release
-from unbraid_core.release.staging import Staging
+from unbraid_core.release.staging import Probe, Staging
 from unbraid_core.types import Precision, Profile, Scoring
 
 __all__ = ["publish_export", "publish_release"]
@@ -89,7 +90,13 @@ def publish_export(
 
 
 def publish_release(
-    staging: Staging, source: Export | Release, *, index: IndexSpec, parent: str | None, created_time: datetime
+    staging: Staging,
+    source: Export | Release,
+    *,
+    index: IndexSpec,
+    parent: str | None,
+    created_time: datetime,
+    probe: Probe | None = None,
 ) -> ReleaseManifest:
     """Publish a release: the files of the source, with those in the staging folder in front of them.
 
@@ -102,15 +109,16 @@ def publish_release(
         index: how the index was built.
         parent: the release that this one is built to follow.
         created_time: with a time zone.
+        probe: gets the complete folder before it is published, and raises where that must not happen.
 
     Raises:
         Conflict: a release of equal content was published in the same second.
         IntegrityError: the source was changed since it was opened.
         pydantic.ValidationError: as ``publish_export``.
     """
-    copied = _copy_files(source, staging)
+    taken = _take_files(source, staging)
     files = entries(staging.folder)
-    changed = [name for name in copied if files[name] != source.manifest.files[name]]
+    changed = [name for name in taken if files[name] != source.manifest.files[name]]
     if changed:
         raise IntegrityError(f"{source.folder.name}/{changed[0]}: changed while a release was made of it")
     manifest = ReleaseManifest(
@@ -120,20 +128,30 @@ def publish_release(
         parent=parent,
         index=index,
     )
-    return staging.publish(manifest.release_id, manifest)
+    return staging.publish(manifest.release_id, manifest, probe)
 
 
-def _copy_files(source: Export | Release, staging: Staging) -> list[str]:
-    """Copy what the staging folder does not have yet, but never the queries: a release holds no user data.
+def _take_files(source: Export | Release, staging: Staging) -> list[str]:
+    """Add what the staging folder does not have yet, but never the queries: a release holds no user data.
 
-    Copies rather than hard links, although they cost room: damage to one release must not reach the one behind it.
+    The files of a release are never written to, so releases of one folder share them: that saves room on the disk, and
+    in memory while a server goes from one to the other. What comes from elsewhere is copied, whoever owns it may write.
     """
+    take = _link if source.folder.parent == staging.root.resolve() else shutil.copyfile
     names = [name for name in source.manifest.files if name != QUERIES and not (staging.folder / name).exists()]
     for name in names:
         target = staging.folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source.path(name), target)
+        take(source.path(name), target)
     return names
+
+
+def _link(source: Path, target: Path) -> None:
+    """A hard link, or a copy where the file system has none, or no more for this file."""
+    try:
+        target.hardlink_to(source)
+    except OSError:
+        shutil.copyfile(source, target)
 
 
 def _release_id(created_time: datetime, space_id: str, files: Mapping[str, FileEntry]) -> str:

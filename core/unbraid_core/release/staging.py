@@ -6,6 +6,7 @@ import errno
 import os
 import secrets
 import shutil
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -16,12 +17,15 @@ from unbraid_core.release.files import sync, sync_tree
 from unbraid_core.release.lock import FileLock
 from unbraid_core.release.manifest import ExportManifest, dump_manifest, seal_manifest
 
-__all__ = ["Staging"]
+__all__ = ["Probe", "Staging"]
 
 PREFIX = ".staging-"
 LOCK = "lock"
 
 M = TypeVar("M", bound=ExportManifest)
+
+Probe = Callable[[Path], None]
+"""Gets the folder of a release, and raises where that does not work."""
 
 
 class Staging:
@@ -56,8 +60,13 @@ class Staging:
         with self._lock:
             shutil.rmtree(self._home, ignore_errors=True)
 
-    def publish(self, name: str, manifest: M) -> M:
+    def publish(self, name: str, manifest: M, probe: Probe | None = None) -> M:
         """Add the manifest, wait until everything is on the disk, and move the folder to its final name.
+
+        Args:
+            name: which one that is.
+            manifest: not sealed yet.
+            probe: gets the folder when all of it is on the disk, and raises where it must not be published.
 
         Returns:
             The manifest as it was stored.
@@ -67,8 +76,12 @@ class Staging:
         """
         target = self.root / name
         sealed = seal_manifest(manifest)
+        # It has its name already, for messages; what the temporary folder around it hides is where it lies.
+        self.folder = self.folder.rename(self._home / name)
         (self.folder / sealed.file_name).write_bytes(dump_manifest(sealed))
         sync_tree(self.folder)
+        if probe is not None:
+            probe(self.folder)
         try:
             self.folder.rename(target)
         except OSError as error:

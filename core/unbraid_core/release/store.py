@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import os
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,14 +16,14 @@ from unbraid_core.release.files import check_sizes
 from unbraid_core.release.lock import FileLock
 from unbraid_core.release.manifest import ReleaseManifest
 from unbraid_core.release.release import Release, open_release, read_manifest
+from unbraid_core.release.staging import Probe
 
-__all__ = ["Probe", "ReleaseStore", "ReleaseSummary"]
+__all__ = ["ReleaseStore", "ReleaseSummary"]
 
 LOCK = ".lock"
+REBUILD_LOCK = ".rebuild.lock"
 LOCK_ATTEMPTS = 40
 LOCK_PAUSE_S = 0.05
-
-Probe = Callable[[Path], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +134,23 @@ class ReleaseStore:
                 raise Conflict(f"{self.root}: no release was active before {self.current_id()}{self._choice()}")
             self._switch(Activation(time=now, release_id=previous, rollback=True), probe)
             return previous
+
+    @contextmanager
+    def rebuilding(self) -> Iterator[None]:
+        """Within this context nobody else rebuilds a release of this folder.
+
+        Raises:
+            Conflict: somebody does; the message names the process.
+        """
+        path = self.root / REBUILD_LOCK
+        lock = FileLock.take(path)
+        if lock is None:
+            raise Conflict(
+                f"{self.root}: process {path.read_text().strip()} rebuilds a release already; wait for it, or stop it"
+            )
+        with lock:
+            lock.write(str(os.getpid()))
+            yield
 
     def _switch(self, activation: Activation, probe: Probe | None) -> None:
         release = self.open(activation.release_id)

@@ -25,7 +25,15 @@ from unbraid_core.release import Release, ReleaseStore, Staging, open_release, p
 
 NOW = datetime(2026, 7, 1, tzinfo=UTC)
 # The lines that change something; the rest only reads, and is run through again and again.
-CHANGING = ("activations.py", "lock.py", "publication.py", "replacement.py", "staging.py", "store.py")
+CHANGING = (
+    "activations.py",
+    "lock.py",
+    "publication.py",
+    "release_build.py",
+    "replacement.py",
+    "staging.py",
+    "store.py",
+)
 
 
 def publish(root: Path, source: Release, created_time: datetime) -> None:
@@ -40,6 +48,10 @@ def operation(command: dict[str, Any]) -> Callable[[], object]:
         case "publish":
             source = open_release(Path(command["source"]))
             return lambda: publish(store.root, source, NOW)
+        case "rebuild":
+            from unbraid_index.release_build import rebuild_release  # noqa: PLC0415 - before the fork, and only here
+
+            return lambda: rebuild_release(store, command["release_id"], None, NOW, 0.99)
         case "activate":
             return lambda: store.activate(command["release_id"], NOW)
         case "everything":

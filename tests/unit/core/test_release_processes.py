@@ -108,6 +108,29 @@ def test_a_publication_killed_at_any_step_has_happened_or_not(
     assert outcomes == {0, 1}
 
 
+def test_a_rebuild_killed_at_any_step_has_happened_or_not(
+    store: ReleaseStore, active: list[str], worker: Worker
+) -> None:
+    outcomes = set()
+    # Most of the way is that of a publication, whose every step is tried above.
+    for step in itertools.count(1, 5):
+        worker.start(kind="kill_inside", operation="rebuild", step=step, root=str(store.root), release_id=active[1])
+        survived = worker.survived()
+        assert store.current_id() == active[1]
+        assert_usable(store)
+        with store.rebuilding():
+            pass
+        new = [each.release_id for each in store.list() if each.release_id not in active]
+        outcomes.add(len(new))
+        for release_id in new:
+            store.open(release_id)
+            shutil.rmtree(store.root / release_id)
+        if survived:
+            assert step > 100
+            break
+    assert outcomes == {0, 1}
+
+
 def test_a_kill_out_of_the_blue_leaves_a_usable_folder(
     store: ReleaseStore, active: list[str], worker: Worker, release_v1: Path
 ) -> None:

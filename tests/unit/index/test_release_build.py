@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import errno
+import os
+import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -7,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from unbraid_core.errors import IntegrityError, InvalidInput, NotFound
-from unbraid_core.release import ReleaseStore, open_export
+from unbraid_core.errors import Conflict, IncompatibleError, IntegrityError, InvalidInput, NotFound
+from unbraid_core.release import ReleaseStore, open_export, open_release
 from unbraid_core.release.layout import EXPORT_FILES, INDEX, ITEM_VECTORS, QUERIES
 from unbraid_core.types import FloatArray
 from unbraid_index.exact import ExactSearcher
@@ -104,12 +107,64 @@ def test_a_rebuild_is_a_child_with_the_same_content_and_leaves_its_parent_alone(
     assert store.current_id() == first.manifest.release_id
 
 
-def test_a_rebuild_outlives_damage_to_its_parent(store: ReleaseStore, first: IndexedRelease) -> None:
-    """No file is shared: a release to roll back to must not break together with the one that broke."""
+def test_a_rebuild_shares_what_it_did_not_change_and_outlives_its_parent(
+    store: ReleaseStore, first: IndexedRelease
+) -> None:
     child = rebuild_release(store, first.manifest.release_id, None, SECOND, 0.99)
-    for name in first.manifest.files:
-        (store.root / first.manifest.release_id / name).write_bytes(b"damaged")
+    parent_folder, folder = (store.root / each.manifest.release_id for each in (first, child))
+    shared = {name for name in child.manifest.files if (folder / name).samefile(parent_folder / name)}
+    assert shared == {*child.manifest.files} - {INDEX, INDEX_REPORT}
+    shutil.rmtree(parent_folder)
     assert store.open(child.manifest.release_id).manifest == child.manifest
+
+
+def test_a_release_shares_no_file_with_the_export_that_it_was_made_of(
+    export_folder: Path, store: ReleaseStore, first: IndexedRelease
+) -> None:
+    for name in open_export(export_folder).manifest.files:
+        (export_folder / name).write_bytes(b"damaged")
+    assert store.open(first.manifest.release_id).manifest == first.manifest
+
+
+def test_damage_to_a_shared_file_is_noticed_in_both(store: ReleaseStore, first: IndexedRelease) -> None:
+    child = rebuild_release(store, first.manifest.release_id, None, SECOND, 0.99)
+    (store.root / first.manifest.release_id / ITEM_VECTORS).write_bytes(b"damaged")
+    for release_id in (first.manifest.release_id, child.manifest.release_id):
+        with pytest.raises(IntegrityError, match=f"{release_id}/{ITEM_VECTORS}"):
+            store.open(release_id)
+
+
+def test_a_file_system_without_links_gets_copies(
+    store: ReleaseStore, first: IndexedRelease, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EPERM, "no links here")
+
+    monkeypatch.setattr(os, "link", refuse)
+    child = rebuild_release(store, first.manifest.release_id, None, SECOND, 0.99)
+    vectors = [store.root / each.manifest.release_id / ITEM_VECTORS for each in (first, child)]
+    assert not vectors[0].samefile(vectors[1])
+    assert vectors[0].read_bytes() == vectors[1].read_bytes()
+
+
+def test_a_rebuild_that_does_not_work_is_not_published(store: ReleaseStore, first: IndexedRelease) -> None:
+    tried: list[Path] = []
+
+    def probe(folder: Path) -> None:
+        tried.append(folder)
+        open_release(folder)
+        raise IncompatibleError(f"{folder.name}: does not answer")
+
+    with pytest.raises(IncompatibleError, match="does not answer"):
+        rebuild_release(store, first.manifest.release_id, None, SECOND, 0.99, probe=probe)
+    assert [each.release_id for each in store.list()] == [first.manifest.release_id]
+    assert [folder.exists() for folder in tried] == [False]
+
+
+def test_a_second_rebuild_is_told_who_is_at_it(store: ReleaseStore, first: IndexedRelease) -> None:
+    with store.rebuilding(), pytest.raises(Conflict, match=f"process {os.getpid()} rebuilds a release already"):
+        rebuild_release(store, first.manifest.release_id, None, SECOND, 0.99)
+    rebuild_release(store, first.manifest.release_id, None, SECOND, 0.99)
 
 
 def test_a_rebuild_measures_on_given_interests(
