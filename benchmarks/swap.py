@@ -1,0 +1,156 @@
+"""Rebuilds and swaps releases under a server that answers a steady load, and says what its callers noticed.
+
+    python -m benchmarks.swap [--items 50000] [--clients 8] [--rate 5] [--rounds 20]
+
+Two releases differ in the titles of their items. A round is ``unbraid index rebuild --activate`` of the one that is
+not active, then ``unbraid release gc``; it ends when the server answers from the child. The clients ask from a process
+of their own, each at its rate however long the answers take, and latency counts from the moment at which a call was
+due. Prints failed calls, answers in which release_id and titles do not belong together, latencies before and during the
+rounds, and the server's memory after the first rounds and after the last.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from benchmarks.steady_load import Call, parse_calls
+from benchmarks.synthetic_release import RECALL, publish_synthetic_release
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from unbraid_client import UnbraidClient
+from unbraid_core.release import ReleaseStore
+
+UNBRAID = [sys.executable, "-m", "unbraid_cli"]
+TITLES = ("even", "odd")
+QUIET_S = 20.0
+SETTLED_AFTER = 5
+POLL_S = 0.05
+NICE = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Of a process, in megabytes: all that is resident, and what of it belongs to the process alone."""
+
+    resident: float
+    anonymous: float
+
+    @classmethod
+    def of(cls, process_id: int) -> Memory:
+        """Ask the kernel."""
+        status = Path(f"/proc/{process_id}/status").read_text()
+        kilobytes = {name: int(size) for name, size in re.findall(r"^(\w+):\s+(\d+) kB$", status, re.MULTILINE)}
+        return cls(kilobytes["VmRSS"] / 1e3, kilobytes["RssAnon"] / 1e3)
+
+
+@contextmanager
+def server(releases: Path) -> Iterator[tuple[str, int]]:
+    """A server of the active release: its address and its process id."""
+    order = ["serve", "--port", "0", "--releases", str(releases), "--state", str(releases.parent / "state.db")]
+    with subprocess.Popen([*UNBRAID, *order], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        assert process.stdout
+        yield process.stdout.readline().split()[2].rstrip(","), process.pid
+        process.terminate()
+
+
+@contextmanager
+def load(target: str, options: argparse.Namespace, folder: Path, calls: list[Call]) -> Iterator[None]:
+    """Clients that call as long as the context lasts; their calls are in the list afterwards."""
+    folder.mkdir()
+    until = folder / "enough"
+    order = ["--target", target, "--items", str(options.items), "--until", str(until)]
+    order += ["--clients", str(options.clients), "--rate", str(options.rate)]
+    command = [sys.executable, "-m", "benchmarks.steady_load", *order]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        yield
+        until.touch()
+        calls += parse_calls(process.communicate()[0])
+
+
+def unbraid(*arguments: str) -> None:
+    """Run a command beside the server, at a lower priority."""
+    with subprocess.Popen([*UNBRAID, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        os.setpriority(os.PRIO_PROCESS, process.pid, NICE)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, process.args)
+
+
+def play_round(store: ReleaseStore, client: UnbraidClient, title_of: dict[str, str]) -> None:
+    """Rebuild the release that is not active, activate the child, and wait for the server to answer from it."""
+    where = ["--releases", str(store.root)]
+    base = store.previous_id()
+    assert base
+    unbraid("index", "rebuild", "--release", base, "--recall", str(RECALL), "--activate", *where)
+    child = store.current_id()
+    assert child
+    title_of[child] = title_of[base]
+    while client.get_status().release.release_id != child:
+        time.sleep(POLL_S)
+    unbraid("release", "gc", "--keep", "0", *where)
+
+
+def report(quiet: Sequence[Call], busy: Sequence[Call], title_of: dict[str, str], memory: Sequence[Memory]) -> Table:
+    """What the callers noticed."""
+    calls = [*quiet, *busy]
+    mixed = [call for call in calls if call.release_id and call.titles != {title_of[call.release_id]}]
+    settled = memory[min(SETTLED_AFTER, len(memory)) - 1 :]
+    resident = [each.resident for each in settled]
+    table = Table("", "")
+    table.add_row("calls", f"{len(calls):,}, answered by {len({call.release_id for call in calls})} releases")
+    table.add_row("failed", str(sum(call.release_id is None for call in calls)))
+    table.add_row("mixed", str(len(mixed)))
+    for name, part in (("before the rounds", quiet), ("during the rounds", busy)):
+        p50, p99, longest = np.quantile([call.latency_s for call in part], [0.5, 0.99, 1.0]) * 1e3
+        table.add_row(f"latency {name}", f"p50 {p50:.1f} ms, p99 {p99:.1f} ms, longest {longest:.1f} ms")
+    table.add_row("resident memory", f"{resident[0]:.0f} MB settled, {resident[-1]:.0f} MB at the end")
+    table.add_row("  from .. to", f"{min(resident):.0f} .. {max(resident):.0f} MB")
+    first, last = settled[0].anonymous, settled[-1].anonymous
+    table.add_row("anonymous memory", f"{first:.0f} MB settled, {last:.0f} MB at the end")
+    return table
+
+
+def main() -> int:
+    """Run all rounds and print the table; exit with 1 where a call failed or mixed two releases."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--items", type=int, default=50_000)
+    parser.add_argument("--clients", type=int, default=8)
+    parser.add_argument("--rate", type=float, default=5.0, help="calls a second of each client")
+    parser.add_argument("--rounds", type=int, default=20)
+    options = parser.parse_args()
+    quiet: list[Call] = []
+    busy: list[Call] = []
+    with TemporaryDirectory() as folder:
+        store = ReleaseStore(Path(folder) / "releases")
+        now = datetime.now(UTC)
+        title_of = {publish_synthetic_release(store, options.items, title, now): title for title in TITLES}
+        for release_id in title_of:
+            store.activate(release_id, now)
+        with server(store.root) as (target, process_id), UnbraidClient(target) as client:
+            with load(target, options, Path(folder) / "quiet", quiet):
+                time.sleep(QUIET_S)
+            with load(target, options, Path(folder) / "busy", busy):
+                memory = []
+                for _ in track(range(options.rounds), "rounds"):
+                    play_round(store, client, title_of)
+                    memory.append(Memory.of(process_id))
+    table = report(quiet, busy, title_of, memory)
+    Console(width=110).print(table)
+    return int(any(call.release_id is None or call.titles != {title_of[call.release_id]} for call in busy))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

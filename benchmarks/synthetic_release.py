@@ -1,0 +1,89 @@
+"""Releases of any size to measure servers with: clustered unit vectors, an untrained encoder, made-up items."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import torch
+
+from unbraid_core.catalogue import Catalogue
+from unbraid_core.release import EncoderSpec, ReleaseStore, Staging, TrainingRecord, publish_export
+from unbraid_core.release.layout import CATALOGUE, ITEM_FEATURES, ITEM_VECTORS, USER_ENCODER
+from unbraid_core.types import FloatArray, Scoring
+from unbraid_exporter.onnx_export import export_onnx
+from unbraid_index.release_build import build_release
+from unbraid_training.encoder import MultiInterestEncoder
+
+__all__ = ["RECALL", "item_id", "publish_synthetic_release"]
+
+DIMENSION, INTERESTS, MAX_HISTORY = 64, 4, 50
+CLUSTERS, SPREAD = 1_000, 0.5
+ACTIONS = ["", "view", "buy"]
+HALF_LIVES_S = [days * 86_400.0 for days in (3, 10, 30, 100)]
+RECALL = 0.95
+
+
+def item_id(row: int) -> str:
+    """The id of an item."""
+    return f"item-{row:08d}"
+
+
+def publish_synthetic_release(store: ReleaseStore, item_count: int, title: str, created_time: datetime) -> str:
+    """Publish a release whose items all have the same title, and return its release_id."""
+    rng = np.random.default_rng(0)
+    with TemporaryDirectory() as folder:
+        with Staging(Path(folder)) as staging:
+            _write_files(staging.folder, item_count, title, rng)
+            _publish_export(staging, created_time)
+        return build_release(Path(folder) / "export", store, created_time, RECALL).manifest.release_id
+
+
+def _write_files(folder: Path, item_count: int, title: str, rng: np.random.Generator) -> None:
+    torch.manual_seed(1)
+    encoder = MultiInterestEncoder(DIMENSION, INTERESTS, len(ACTIONS), dropout=0.0)
+    export_onnx(encoder, DIMENSION, folder / USER_ENCODER, {})
+    np.save(folder / ITEM_VECTORS, _clustered(item_count, rng))
+    event_count_I = rng.zipf(1.5, item_count).astype(np.float64)
+    np.save(folder / ITEM_FEATURES, np.log(event_count_I / event_count_I.sum()).astype(np.float32)[:, None])
+    ids = [item_id(row) for row in range(item_count)]
+    Catalogue.of(ids, [title] * item_count).write(folder / CATALOGUE)
+
+
+def _clustered(item_count: int, rng: np.random.Generator) -> FloatArray:
+    centre_MD = rng.normal(size=(CLUSTERS, DIMENSION)).astype(np.float32)
+    vectors_ID = centre_MD[rng.integers(0, CLUSTERS, item_count)]
+    vectors_ID += SPREAD * rng.normal(size=(item_count, DIMENSION)).astype(np.float32)
+    vectors_ID /= np.linalg.norm(vectors_ID, axis=1, keepdims=True)
+    return vectors_ID
+
+
+def _publish_export(staging: Staging, created_time: datetime) -> None:
+    publish_export(
+        staging,
+        "export",
+        space_id="synthetic",
+        created_time=created_time,
+        encoder=EncoderSpec(
+            architecture="untrained",
+            interest_count=INTERESTS,
+            dimension=DIMENSION,
+            max_history=MAX_HISTORY,
+            actions=ACTIONS,
+        ),
+        half_life_s=HALF_LIVES_S,
+        scoring=Scoring(
+            temperature=0.1, beta=1.0, gamma=0.2, delta=0.5, own_half_life_s=2e6, popularity_half_life_s=2e6
+        ),
+        training=TrainingRecord(
+            split="none",
+            seed=0,
+            event_count=0,
+            user_count=0,
+            last_event_time=created_time,
+            data_sha256="0" * 64,
+            validation={},
+        ),
+    )
