@@ -41,7 +41,8 @@ class Searcher(Protocol):
             query_QD: float32.
             count: how many rows a query wants.
             allowed_I: which rows may come back, for all queries of the call; None allows all of them. A list is short
-                only if fewer rows are allowed.
+                only if fewer rows are allowed. What an approximate search finds among them may depend on all queries
+                of the call.
 
         Raises:
             InvalidInput: the queries are not finite, not [Q, D], count is not positive, or ``allowed_I`` has another

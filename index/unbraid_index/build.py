@@ -11,10 +11,11 @@ import faiss
 
 from unbraid_core.errors import IncompatibleError, InvalidInput
 from unbraid_core.item_vectors import ItemVectors
-from unbraid_core.release import IndexSpec
+from unbraid_core.release import FilterCosts, IndexSpec
 from unbraid_index.exact import ExactSearcher
 from unbraid_index.faiss_searcher import FaissSearcher
 from unbraid_index.family import FLAT_LIMIT, Family, flat_index, ivf_index
+from unbraid_index.filter_costs import measure_filter_costs
 from unbraid_index.progress import OnProgress, unwatched
 from unbraid_index.queries import RecallQueries
 from unbraid_index.recall import RECALL_AT, Measurement, RecallProbe
@@ -117,15 +118,35 @@ def build_index(
         measured = build.held_out.measure(searcher.search)
         reached = measured.recall
         if reached >= settings.recall_target:
-            return _report(build, candidate, measured, queries, path, time.perf_counter() - started_s)
+            costs = _filter_costs(build, candidate.index)
+            return _report(build, candidate, costs, measured, queries, path, time.perf_counter() - started_s)
     raise IncompatibleError(
         f"exhaustive search reaches recall@{recall_at} {reached:.4f}, less than the target {settings.recall_target}: "
         "the scores are too large for float32; are the item vectors and queries of unit length?"
     )
 
 
+def _filter_costs(build: _Build, index: faiss.Index) -> FilterCosts | None:
+    return measure_filter_costs(
+        index,
+        build.item_vectors_ID,
+        build.tuning.query_QD,
+        queries_per_call=build.settings.queries_per_call,
+        count=build.tuning.recall_at,
+        recall_target=build.settings.recall_target,
+        seed=build.settings.seed,
+        on_progress=build.on_progress,
+    )
+
+
 def _report(
-    build: _Build, candidate: _Candidate, measured: Measurement, queries: RecallQueries, path: Path, build_s: float
+    build: _Build,
+    candidate: _Candidate,
+    filter_costs: FilterCosts | None,
+    measured: Measurement,
+    queries: RecallQueries,
+    path: Path,
+    build_s: float,
 ) -> IndexReport:
     spec = IndexSpec(
         family=candidate.family,
@@ -133,6 +154,7 @@ def _report(
         recall_at=build.held_out.recall_at,
         recall=measured.recall,
         query_source=queries.source,
+        filter_costs=filter_costs,
     )
     return IndexReport(
         spec=spec,

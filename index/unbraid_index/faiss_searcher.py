@@ -16,10 +16,11 @@ import numpy as np
 
 from unbraid_core.errors import IncompatibleError, IntegrityError
 from unbraid_core.item_vectors import ItemVectors
+from unbraid_core.release import FilterCosts
 from unbraid_core.types import BoolArray, FloatArray, IntArray, SearchHits, SearchPlan
 from unbraid_index.contract import checked_allowed, checked_queries, padded_hits
 from unbraid_index.family import Family
-from unbraid_index.scan import scan
+from unbraid_index.planner import FilterPlanner
 
 __all__ = ["FaissSearcher"]
 
@@ -38,18 +39,25 @@ class FaissSearcher:
         index: an inner-product index; it is never changed.
         search_params: ``{}`` for Flat, ``{"nprobe": lists to scan}`` for IVF; they travel with each call, so the
             index carries no state that threads could share.
-        item_vectors_ID: the vectors that the index was built over, for a search among few rows.
+        item_vectors_ID: the vectors that the index was built over, for a search among allowed rows.
+        filter_costs: what such a search costs; without, it compares with every allowed row.
 
     Raises:
         IncompatibleError: parameters that this kind of index does not have.
     """
 
-    def __init__(self, index: faiss.Index, search_params: Mapping[str, int], item_vectors_ID: ItemVectors) -> None:
+    def __init__(
+        self,
+        index: faiss.Index,
+        search_params: Mapping[str, int],
+        item_vectors_ID: ItemVectors,
+        filter_costs: FilterCosts | None = None,
+    ) -> None:
         is_ivf = isinstance(index, faiss.IndexIVFFlat)
         if set(search_params) != ({"nprobe"} if is_ivf else set()):
             raise IncompatibleError(f"search parameters {dict(search_params)} do not fit a {type(index).__name__}")
         self._index = index
-        self._item_vectors_ID = item_vectors_ID
+        self._planner = FilterPlanner.of(index, item_vectors_ID, filter_costs)
         self._narrow: faiss.SearchParametersIVF | None = None
         self._filling: faiss.SearchParametersIVF | None = None
         if isinstance(index, faiss.IndexIVFFlat):
@@ -63,7 +71,12 @@ class FaissSearcher:
 
     @classmethod
     def open(
-        cls, path: Path, family: Family, search_params: Mapping[str, int], item_vectors_ID: ItemVectors
+        cls,
+        path: Path,
+        family: Family,
+        search_params: Mapping[str, int],
+        item_vectors_ID: ItemVectors,
+        filter_costs: FilterCosts | None = None,
     ) -> FaissSearcher:
         """Memory-map an index file. FAISS notices little damage: check the file's sha256 before.
 
@@ -78,7 +91,7 @@ class FaissSearcher:
                 raise IntegrityError(f"{path.name}: FAISS cannot read it; build the index again") from error
         if not isinstance(index, INDEX_CLASSES[family]) or index.metric_type != faiss.METRIC_INNER_PRODUCT:
             raise IncompatibleError(f"{path.name}: holds a {type(index).__name__}, not a {family} inner-product index")
-        return cls(index, search_params, item_vectors_ID)
+        return cls(index, search_params, item_vectors_ID, filter_costs)
 
     @property
     def size(self) -> int:
@@ -94,8 +107,7 @@ class FaissSearcher:
         """See the Searcher port."""
         query_QD = checked_queries(query_QD, count, self.dimension)
         if allowed_I is not None:
-            row_A = np.flatnonzero(checked_allowed(allowed_I, self.size))
-            return padded_hits(*scan(self._item_vectors_ID, row_A, query_QD, count), count, SearchPlan.SCAN)
+            return self._planner.search(query_QD, count, checked_allowed(allowed_I, self.size))
         reach = min(count, self.size)
         score_QC, row_QC = self._index.search(query_QD, reach, params=self._narrow)
         short_Q = row_QC[:, -1] < 0

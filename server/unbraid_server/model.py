@@ -96,8 +96,9 @@ def load_model(release: Release, device: Device) -> Model:
     """
     manifest = release.manifest
     encoder = OnnxEncoder(release.path(USER_ENCODER), manifest.encoder, device)
+    spec = manifest.index
     searcher = FaissSearcher.open(
-        release.path(INDEX), manifest.index.family, manifest.index.search_params, release.item_vectors_ID
+        release.path(INDEX), spec.family, spec.search_params, release.item_vectors_ID, spec.filter_costs
     )
     if (searcher.size, searcher.dimension) != release.item_vectors_ID.shape:
         raise IncompatibleError(

@@ -12,6 +12,7 @@ import pytest
 
 from unbraid_core.errors import InvalidInput
 from unbraid_core.ports import Searcher
+from unbraid_core.release import FilterCosts
 from unbraid_core.types import BoolArray, FloatArray, SearchHits, SearchPlan
 from unbraid_index.exact import ExactSearcher
 from unbraid_index.faiss_searcher import FaissSearcher
@@ -30,10 +31,13 @@ def open_flat(item_vectors_ID: FloatArray, folder: Path) -> Searcher:
     return FaissSearcher.open(path, "flat", {}, item_vectors_ID)
 
 
-def open_ivf(item_vectors_ID: FloatArray, folder: Path, nprobe: int) -> Searcher:
+def open_ivf(item_vectors_ID: FloatArray, folder: Path, nprobe: int, costs: FilterCosts | None = None) -> Searcher:
     path = folder / "index.faiss"
     faiss.write_index(ivf_index(item_vectors_ID, 0, unwatched), str(path))
-    return FaissSearcher.open(path, "ivf_flat", {"nprobe": nprobe}, item_vectors_ID)
+    return FaissSearcher.open(path, "ivf_flat", {"nprobe": nprobe}, item_vectors_ID, costs)
+
+
+CHEAP_LISTS = FilterCosts(count=1, rows_per_query=5, choosing_ns=0, listed_row_ns=0, scanned_row_ns=1)
 
 
 OPENERS: dict[str, Opener] = {
@@ -42,6 +46,7 @@ OPENERS: dict[str, Opener] = {
     "flat": open_flat,
     "ivf": lambda item_vectors_ID, folder: open_ivf(item_vectors_ID, folder, 8),
     "ivf, one list": lambda item_vectors_ID, folder: open_ivf(item_vectors_ID, folder, 1),
+    "ivf, cheap lists": lambda item_vectors_ID, folder: open_ivf(item_vectors_ID, folder, 1, CHEAP_LISTS),
 }
 
 

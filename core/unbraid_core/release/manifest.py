@@ -7,6 +7,7 @@ other file in them is ever opened.
 
 from __future__ import annotations
 
+import math
 from datetime import UTC
 from typing import Annotated, ClassVar, Literal, TypeVar
 
@@ -30,6 +31,7 @@ __all__ = [
     "EncoderSpec",
     "ExportManifest",
     "FileEntry",
+    "FilterCosts",
     "IndexSpec",
     "ItemEncoderSpec",
     "RankerSpec",
@@ -120,6 +122,34 @@ class IndexSpec(_Strict):
     recall_at: Annotated[int, Field(ge=1)]
     recall: Annotated[float, Field(ge=0, le=1)]
     query_source: Literal["held-out interests", "item vectors"]
+    # Left out where there are none: an index without lists scans what is allowed.
+    filter_costs: Annotated[FilterCosts | None, Field(exclude_if=lambda costs: costs is None)] = None
+
+
+class FilterCosts(_Strict):
+    """What a search among allowed rows costs on this index, as measured when it was built, and how far it has to look.
+
+    ``rows_per_query`` allowed rows have to lie in the lists nearest to a query, so that the best ``count`` of them are
+    found with the recall that the index was built for.
+    """
+
+    count: Annotated[int, Field(ge=1)]
+    rows_per_query: Annotated[int, Field(ge=1)]
+    choosing_ns: Annotated[float, Field(ge=0, description="choosing the lists of a call")]
+    listed_row_ns: Annotated[float, Field(ge=0, description="each row of the chosen lists, to see if it is allowed")]
+    scanned_row_ns: Annotated[float, Field(gt=0, description="each row that is compared with the queries of a call")]
+
+    def rows_wanted(self, count: int) -> int:
+        """How many allowed rows have to lie around a query that wants ``count`` of them."""
+        return math.ceil(self.rows_per_query * max(1.0, count / self.count))
+
+    def scan_ns(self, allowed_count: int) -> float:
+        """Of comparing with every allowed row."""
+        return allowed_count * self.scanned_row_ns
+
+    def lists_ns(self, listed_count: int, allowed_count: float) -> float:
+        """Of comparing with the allowed rows of chosen lists."""
+        return self.choosing_ns + listed_count * self.listed_row_ns + allowed_count * self.scanned_row_ns
 
 
 class RankerSpec(_Strict):
