@@ -6,11 +6,13 @@ Stored as an Arrow IPC file that is memory-mapped, so worker processes share its
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from unbraid_core.errors import IntegrityError, InvalidInput
 from unbraid_core.types import IntArray
@@ -82,6 +84,12 @@ class Catalogue:
 
     def __len__(self) -> int:
         return len(self.item_ids)
+
+    @cached_property
+    def row_by_id_I(self) -> IntArray:
+        """All rows in the order of their ids; worked out when it is asked for first."""
+        order_I: IntArray = pc.sort_indices(self.table.column("item_id")).to_numpy().astype(np.int64)
+        return order_I
 
     def row(self, item_id: str) -> int:
         """The row of an item, -1 where the catalogue does not know it."""

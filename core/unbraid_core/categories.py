@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 import pyarrow.compute as pc
 
 from unbraid_core.catalogue import Catalogue
+from unbraid_core.live.stacked_rows import StackedRows
 from unbraid_core.types import FloatArray, IntArray
 
 __all__ = ["Categories"]
@@ -20,11 +23,11 @@ class Categories:
     Attributes:
         offset_I1: the codes of row i lie from ``offset_I1[i]`` to ``offset_I1[i + 1]``.
         code_N: the codes of all rows, ascending and distinct within a row.
-        names: what each code stands for, in alphabetical order.
+        names: what each code stands for; in alphabetical order as far as a release goes.
     """
 
-    offset_I1: IntArray
-    code_N: IntArray
+    offset_I1: IntArray | StackedRows[np.int64]
+    code_N: IntArray | StackedRows[np.int64]
     names: list[str]
 
     @classmethod
@@ -39,6 +42,24 @@ class Categories:
             return None
         row_N, code_N = np.divmod(np.unique(row_N * len(names) + code_N), len(names))
         return cls(np.searchsorted(row_N, np.arange(len(catalogue) + 1)), code_N, names.tolist())
+
+    @classmethod
+    def none(cls, count: int) -> Categories:
+        """Of so many rows without any."""
+        return cls(np.zeros(count + 1, np.int64), np.empty(0, np.int64), [])
+
+    def followed_by(self, category_lists: Sequence[Sequence[str]]) -> Categories:
+        """These rows, and behind them others with the given categories; what is there is not copied."""
+        names = dict.fromkeys(self.names)
+        names |= {name: None for category_list in category_lists for name in category_list}
+        code_of = {name: code for code, name in enumerate(names)}
+        codes = [sorted({code_of[name] for name in category_list}) for category_list in category_lists]
+        offsets = list(accumulate(map(len, codes), initial=len(self.code_N)))[1:]
+        return Categories(
+            _extended(self.offset_I1, np.array(offsets, np.int64)),
+            _extended(self.code_N, np.array([code for row in codes for code in row], np.int64)),
+            list(names),
+        )
 
     def pairs(self, row_C: IntArray) -> tuple[IntArray, IntArray]:
         """Every category of some rows: the position of the row in ``row_C``, ascending, and the code."""
@@ -62,3 +83,7 @@ class Categories:
         indicator_CG = np.zeros((len(row_C), int(shared_J.sum())), np.float32)
         indicator_CG[position_N, column_N] = 1.0 / np.sqrt(count_C[position_N])
         return indicator_CG
+
+
+def _extended(base: IntArray | StackedRows[np.int64], added: IntArray) -> StackedRows[np.int64]:
+    return base.extended(added) if isinstance(base, StackedRows) else StackedRows(base, added)

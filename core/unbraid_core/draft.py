@@ -32,11 +32,16 @@ NO_TERMS = ScoreTerms(*(np.empty(0) for _ in range(4)))
 
 @dataclass(slots=True, eq=False)
 class Draft:
-    """What the stages know about one query so far; the candidate arrays are parallel, in the order of rows."""
+    """What the stages know about one query so far; the candidate arrays are parallel, in the order of rows.
+
+    ``blocked_I`` are the rows that must not come back, tombstones included; ``blocked_count`` of them are not
+    tombstones: so many of the best rows of any list may have to be passed over.
+    """
 
     query: Query
     interests: Interests | None = None
     blocked_I: BoolArray = field(default_factory=lambda: NO_FLAGS)
+    blocked_count: int = 0
     neighbour_I: DoubleArray = field(default_factory=lambda: NO_SCORES)
     factor_I: DoubleArray = field(default_factory=lambda: NO_SCORES)
     row_C: IntArray = field(default_factory=lambda: NO_ROWS)
@@ -53,11 +58,6 @@ class Draft:
     def profile(self) -> Profile:
         """How the answer is ranked: without a history there is nothing to learn from."""
         return self.query.profile if self.interests is not None else Profile.FORMULA
-
-    @property
-    def blocked_count(self) -> int:
-        """How many of the best rows of any list may have to be passed over."""
-        return int(np.count_nonzero(self.blocked_I))
 
     def allowed(self, row_C: IntArray) -> IntArray:
         """The rows that may come back, in the given order."""

@@ -25,10 +25,13 @@ from unbraid_core.draft import Draft
 from unbraid_core.errors import InvalidInput
 from unbraid_core.features import SourceScores, candidate_features
 from unbraid_core.item_vectors import ItemVectors
+from unbraid_core.live.popular_rows import PopularRows
+from unbraid_core.live.stacked_rows import StackedRows
 from unbraid_core.ports import Encoder, Ranker, Searcher
 from unbraid_core.ranker_inputs import RankerInputs
 from unbraid_core.scoring import affinities, score_terms
 from unbraid_core.types import (
+    BoolArray,
     DoubleArray,
     FloatArray,
     History,
@@ -53,7 +56,7 @@ class Pipeline:
         searcher: interest to rows, over the same vectors as ``item_vectors_ID``.
         item_vectors_ID: unit vectors of the catalogue.
         log_popularity_I: log of each item's decayed, smoothed share of all events; finite.
-        popular_row_I: all rows, most popular first.
+        popular_row_I: all living rows, most popular first.
         half_life_s_K: half-life of each interest.
         scoring: numbers of the score formula.
         max_history: L, how many of the newest events the encoder sees.
@@ -61,13 +64,14 @@ class Pipeline:
         ranker: what it ranks with; None where there is none.
         calibrations: scores to probabilities, for each profile that has them.
         categories: of the catalogue, for diversity; None where no item has any.
+        tombstone_I: which rows are dead; ``searcher`` and ``popular_row_I`` leave them out. None where all are alive.
     """
 
     encoder: Encoder
     searcher: Searcher
     item_vectors_ID: ItemVectors
-    log_popularity_I: FloatArray
-    popular_row_I: IntArray
+    log_popularity_I: FloatArray | StackedRows[np.float32]
+    popular_row_I: IntArray | PopularRows
     half_life_s_K: DoubleArray
     scoring: Scoring
     max_history: int
@@ -75,6 +79,7 @@ class Pipeline:
     ranker: Ranker | None = None
     calibrations: Mapping[Profile, Calibration] = field(default_factory=dict)
     categories: Categories | None = None
+    tombstone_I: BoolArray | None = None
 
     def recommend(self, queries: Sequence[Query]) -> list[Ranking]:
         """Answer a batch of queries; no answer depends on the others in its batch.
@@ -124,12 +129,15 @@ class Pipeline:
 
 
 def _block(pipeline: Pipeline, drafts: Sequence[Draft]) -> None:
-    """Mark what must not come back: excluded items, and seen ones unless they are asked for."""
+    """Mark what must not come back: dead rows, excluded items, and seen ones unless they are asked for."""
+    row_count, tombstone_I = len(pipeline.item_vectors_ID), pipeline.tombstone_I
+    tombstone_count = 0 if tombstone_I is None else int(np.count_nonzero(tombstone_I))
     for draft in drafts:
-        draft.blocked_I = np.zeros(len(pipeline.item_vectors_ID), np.bool_)
+        draft.blocked_I = np.zeros(row_count, np.bool_) if tombstone_I is None else tombstone_I.copy()
         draft.blocked_I[draft.query.excluded_row_X] = True
         if not draft.query.include_seen:
             draft.blocked_I[draft.query.history.row_N] = True
+        draft.blocked_count = int(np.count_nonzero(draft.blocked_I)) - tombstone_count
 
 
 def _encode(pipeline: Pipeline, drafts: Sequence[Draft]) -> None:

@@ -11,6 +11,7 @@ from unbraid_core.catalogue import Catalogue
 from unbraid_core.factors import Factors
 from unbraid_core.item_statistics import ItemStatistics
 from unbraid_core.item_vectors import compact
+from unbraid_core.live.newcomers import expected_values, nearest_rows
 from unbraid_core.neighbours import Neighbours
 from unbraid_core.ranker_inputs import RankerInputs
 from unbraid_core.release import Export, Release
@@ -21,8 +22,6 @@ from unbraid_index.content.item_encoder import open_item_encoder
 from unbraid_index.exact import ExactSearcher
 
 __all__ = ["Addition", "add_items"]
-
-NEIGHBOUR_COUNT = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +39,8 @@ class Addition:
 def add_items(source: Export | Release, items: Catalogue, folder: Path) -> tuple[FloatArray, Addition]:
     """Write the vectors, the catalogue and the other arrays of a source with further items behind its own.
 
-    Items that the source has already are left as they are there. Nobody has touched the others yet, so they are
-    expected to become what the NEIGHBOUR_COUNT items nearest to them are on average: as popular, as often repeated. If
-    they began as the least popular of all instead, nobody would be shown any of them: docs/items.md has the figures.
+    Items that the source has already are left as they are there. The others are expected to become as popular, as often
+    repeated and so on as their neighbours are: see ``newcomers``.
 
     Args:
         source: with an item encoder.
@@ -62,7 +60,7 @@ def add_items(source: Export | Release, items: Catalogue, folder: Path) -> tuple
     encoded = open_item_encoder(source).encode(fresh)
     own_ID = source.item_vectors_ID[:]
     item_vectors_ID = np.concatenate([own_ID, encoded.vectors_ND])
-    near_NM = _nearest(own_ID, encoded.vectors_ND)
+    near_NM = nearest_rows(ExactSearcher(own_ID), encoded.vectors_ND)
     precision = source.manifest.vector_precision
     np.save(
         folder / ITEM_VECTORS, item_vectors_ID if precision is Precision.FP32 else compact(item_vectors_ID, precision)
@@ -75,17 +73,9 @@ def add_items(source: Export | Release, items: Catalogue, folder: Path) -> tuple
     return item_vectors_ID, Addition(len(fresh), known_count, int(encoded.wordless_N.sum()))
 
 
-def _nearest(item_vectors_ID: FloatArray, vectors_ND: FloatArray) -> IntArray:
-    """Rows of the nearest items of each vector: [N, M]."""
-    count = min(NEIGHBOUR_COUNT, len(item_vectors_ID))
-    if len(vectors_ND) == 0:
-        return np.empty((0, count), np.int64)
-    return ExactSearcher(item_vectors_ID).search(vectors_ND, count).row_QC
-
-
 def _like_neighbours(value_IS: FloatArray, near_NM: IntArray) -> FloatArray:
     """The values of all items, and behind them for each new one the mean of its neighbours."""
-    return np.concatenate([value_IS, value_IS[near_NM].mean(axis=1)])
+    return np.concatenate([value_IS, expected_values(value_IS, near_NM)])
 
 
 def _extended(inputs: RankerInputs, near_NM: IntArray) -> RankerInputs:
@@ -99,6 +89,6 @@ def _extended(inputs: RankerInputs, near_NM: IntArray) -> RankerInputs:
             neighbours.half_life_s,
         ),
         factors=Factors(_like_neighbours(factors.vector_IF, near_NM), factors.confidence, factors.regularisation),
-        statistics=ItemStatistics(_like_neighbours(statistics.value_IS, near_NM), statistics.reference_time_s),
+        statistics=ItemStatistics(_like_neighbours(statistics.value_IS[:], near_NM), statistics.reference_time_s),
         depth=inputs.depth,
     )

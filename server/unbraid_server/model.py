@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 
-from unbraid_core.catalogue import Catalogue
 from unbraid_core.categories import Categories
 from unbraid_core.errors import IncompatibleError
+from unbraid_core.item_change import ItemChange
+from unbraid_core.live.delta import Delta
+from unbraid_core.live.live_catalogue import LiveCatalogue
+from unbraid_core.live.live_pipeline import live_pipeline
+from unbraid_core.live.released_items import EncodeItems, ReleasedItems
 from unbraid_core.pipeline import Pipeline
 from unbraid_core.release import Lease, Release, ReleaseManifest
 from unbraid_core.release.layout import INDEX, RANKER, USER_ENCODER
 from unbraid_core.types import History, Profile
+from unbraid_index.content.item_encoder import ItemEncoder, open_item_encoder
 from unbraid_index.faiss_searcher import FaissSearcher
+from unbraid_index.live_searcher import LiveSearcher
 from unbraid_server.device import Device, DeviceChoice
 from unbraid_server.encoder import OnnxEncoder
 from unbraid_server.ranker import OnnxRanker
@@ -32,19 +39,23 @@ class KnownHistory:
 
 @dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
 class Model:
-    """One release, ready to answer. Immutable, and safe to use from several threads at once.
+    """One release with the changes of its catalogue, ready to answer. Immutable, and safe to use from several threads.
 
     Attributes:
         manifest: what the release says about itself.
-        catalogue: its items.
-        pipeline: the recommendation pipeline over its encoder, index and vectors.
+        released: the pipeline over its encoder, index and vectors, as it was built.
+        delta: what changed since.
+        catalogue: the items that there are now.
+        pipeline: the pipeline over these.
         device: where the encoder runs, and why.
         action_index: index of every action of the vocabulary; an action that is not in it counts as 0.
         lease: keeps the release from being removed.
     """
 
     manifest: ReleaseManifest
-    catalogue: Catalogue
+    released: Pipeline
+    delta: Delta
+    catalogue: LiveCatalogue
     pipeline: Pipeline
     device: DeviceChoice
     action_index: Mapping[str, int]
@@ -64,6 +75,24 @@ class Model:
     def profiles(self) -> tuple[Profile, ...]:
         """The profiles that it can rank with, the one for callers without a wish first."""
         return (Profile.FORMULA,) if self.pipeline.ranker is None else (Profile.LEARNED, Profile.FORMULA)
+
+    def with_changes(self, changes: Sequence[ItemChange]) -> Model:
+        """The model with further changes of the catalogue; this one stays as it is.
+
+        Args:
+            changes: as ``CatalogueStore.changes`` gives them, all after ``delta.sequence``.
+
+        Raises:
+            IncompatibleError, IntegrityError: the item encoder is needed and cannot be used.
+        """
+        delta = self.delta.followed_by(changes)
+        searcher = LiveSearcher(self.released.searcher, delta.added.vector_ND, delta.tombstone_I)
+        return replace(
+            self,
+            delta=delta,
+            catalogue=LiveCatalogue(delta),
+            pipeline=live_pipeline(self.released, delta, searcher),
+        )
 
     def history(
         self, item_ids: Sequence[str], times_s: Sequence[float], actions: Sequence[str], until_s: float | None
@@ -119,11 +148,44 @@ def load_model(release: Release, device: Device) -> Model:
         ranker=None if manifest.ranker is None else OnnxRanker(release.path(RANKER), manifest.ranker),
         categories=Categories.of(release.catalogue),
     )
+    delta = Delta.none(_released_items(release, pipeline))
     return Model(
         manifest=manifest,
-        catalogue=release.catalogue,
+        released=pipeline,
+        delta=delta,
+        catalogue=LiveCatalogue(delta),
         pipeline=pipeline,
         device=encoder.device,
         action_index={action: index for index, action in enumerate(manifest.encoder.actions)},
         lease=release.lease,
     )
+
+
+def _released_items(release: Release, pipeline: Pipeline) -> ReleasedItems:
+    return ReleasedItems(
+        space_id=release.manifest.space_id,
+        catalogue=release.catalogue,
+        item_vectors_ID=release.item_vectors_ID,
+        searcher=pipeline.searcher,
+        log_popularity_I=release.log_popularity_I,
+        categories=pipeline.categories,
+        ranker_inputs=pipeline.ranker_inputs,
+        encode=None if release.manifest.item_encoder is None else _encoder_of_items(release),
+        sequence=release.manifest.catalogue_sequence,
+    )
+
+
+def _encoder_of_items(release: Release) -> EncodeItems:
+    """The item encoder, opened when it is needed first: many servers never do."""
+
+    @cache
+    def item_encoder() -> ItemEncoder:
+        try:
+            return open_item_encoder(release)
+        except ModuleNotFoundError as error:
+            raise IncompatibleError(
+                f"{release.manifest.release_id}: its item encoder needs {error.name}; install it with: "
+                "pip install 'unbraid[text]', or send vectors"
+            ) from None
+
+    return lambda items: item_encoder().encode(items).vectors_ND

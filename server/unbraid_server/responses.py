@@ -85,10 +85,9 @@ def get_interests_response(
 
 
 def _add_recommendations(response: pb.RecommendResponse, model: Model, ranking: Ranking) -> None:
-    item_ids = model.catalogue.item_ids
     terms = ranking.terms
-    for row, title, categories, score, interest, source, affinity, share, popularity, frequency in zip(
-        ranking.row_R.tolist(),
+    for item_id, title, categories, score, interest, source, affinity, share, popularity, frequency in zip(
+        model.catalogue.ids(ranking.row_R),
         model.catalogue.titles(ranking.row_R),
         model.catalogue.category_lists(ranking.row_R),
         ranking.score_R.tolist(),
@@ -101,7 +100,7 @@ def _add_recommendations(response: pb.RecommendResponse, model: Model, ranking: 
         strict=True,
     ):
         message = response.recommendations.add(
-            item_id=item_ids[row],
+            item_id=item_id,
             title=title,
             categories=categories,
             score=score,
@@ -131,13 +130,12 @@ def _add_interests(
 
 def _add_evidence(messages: Sequence[pb.Interest], model: Model, evidence: Evidence) -> None:
     """Give each interest its E items."""
-    item_ids = model.catalogue.item_ids
     width = evidence.row_KE.shape[1]
-    titles = model.catalogue.titles(evidence.row_KE.ravel())
-    for position, (row, title, time_s, assignment, weight) in enumerate(
+    row_N = evidence.row_KE.ravel()
+    for position, (item_id, title, time_s, assignment, weight) in enumerate(
         zip(
-            evidence.row_KE.ravel().tolist(),
-            titles,
+            model.catalogue.ids(row_N),
+            model.catalogue.titles(row_N),
             evidence.time_s_KE.ravel().tolist(),
             evidence.assignment_KE.ravel().tolist(),
             evidence.weight_KE.ravel().tolist(),
@@ -145,5 +143,5 @@ def _add_evidence(messages: Sequence[pb.Interest], model: Model, evidence: Evide
         )
     ):
         messages[position // width].evidence.add(
-            item_id=item_ids[row], title=title, event_time=timestamp(time_s), assignment=assignment, weight=weight
+            item_id=item_id, title=title, event_time=timestamp(time_s), assignment=assignment, weight=weight
         )

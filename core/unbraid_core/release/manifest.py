@@ -221,7 +221,11 @@ class ExportManifest(_Strict):
 
 
 class ReleaseManifest(ExportManifest):
-    """manifest.json of a release. ``parent`` is the release that it was built to follow, if any."""
+    """manifest.json of a release.
+
+    ``parent`` is the release that it was built to follow, if any; ``catalogue_sequence`` the number of the last change
+    of the catalogue that it has folded in, 0 for none.
+    """
 
     file_name: ClassVar[str] = RELEASE_MANIFEST
     required_files: ClassVar[tuple[str, ...]] = RELEASE_FILES
@@ -229,6 +233,7 @@ class ReleaseManifest(ExportManifest):
     release_id: Name
     parent: Name | None
     index: IndexSpec
+    catalogue_sequence: Annotated[int, Field(ge=0, exclude_if=lambda sequence: sequence == 0)] = 0
 
 
 M = TypeVar("M", bound=ExportManifest)

@@ -25,7 +25,7 @@ def write_ranker_inputs(inputs: RankerInputs, folder: Path) -> None:
     np.save(folder / NEIGHBOUR_ROWS, inputs.neighbours.row_IM)
     np.save(folder / NEIGHBOUR_WEIGHTS, inputs.neighbours.weight_IM)
     np.save(folder / FACTORS, inputs.factors.vector_IF)
-    np.save(folder / ITEM_STATISTICS, inputs.statistics.value_IS)
+    np.save(folder / ITEM_STATISTICS, inputs.statistics.value_IS[:])
 
 
 def read_ranker_inputs(folder: Path, manifest: ExportManifest, item_count: int) -> RankerInputs | None:

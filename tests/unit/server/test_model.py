@@ -32,7 +32,7 @@ def test_a_history_is_the_known_events_until_a_moment_in_stable_order_of_time(
     kept = sorted((event for event in drawn if until_s is None or event[1] <= until_s), key=lambda event: event[1])
     known_items = [event for event in kept if model_v1.catalogue.row(event[0]) >= 0]
     known = model_v1.history([e[0] for e in drawn], [e[1] for e in drawn], [e[2] for e in drawn], until_s)
-    assert [model_v1.catalogue.item_ids[row] for row in known.history.row_N] == [event[0] for event in known_items]
+    assert model_v1.catalogue.ids(known.history.row_N) == [event[0] for event in known_items]
     assert known.history.time_s_N.tolist() == [event[1] for event in known_items]
     vocabulary = model_v1.manifest.encoder.actions
     assert known.history.action_N.tolist() == [
@@ -46,7 +46,7 @@ def test_popular_rows_are_all_rows_most_popular_first_and_equal_ones_by_row(rele
     log_popularity_I = np.array([-2.0, -1.0, -3.0] * 8, np.float32)
     model = load_model(replace(release, log_popularity_I=log_popularity_I), Device.CPU)
     expected = sorted(range(24), key=lambda row: (-log_popularity_I[row], row))
-    assert model.pipeline.popular_row_I.tolist() == expected
+    assert model.pipeline.popular_row_I[:].tolist() == expected
 
 
 def test_an_index_over_other_items_is_refused(release_v1: Path) -> None:

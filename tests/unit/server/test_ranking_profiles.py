@@ -54,9 +54,7 @@ def test_a_release_with_a_ranker_ranks_as_it_is_told(
     )
     assert response.profile == asked
     assert response.basis == pb.ANSWER_BASIS_INTERESTS
-    assert [each.item_id for each in response.recommendations] == [
-        model_learned.catalogue.item_ids[row] for row in ranking.row_R
-    ]
+    assert [each.item_id for each in response.recommendations] == model_learned.catalogue.ids(ranking.row_R)
     assert [each.score for each in response.recommendations] == ranking.score_R.tolist()
 
 

@@ -95,7 +95,7 @@ def test_an_answer_is_that_of_the_pipeline_item_for_item(
     excluded_row_X = model_v1.catalogue.rows(excluded)
     query = Query(known.history, float(NOW_S), limit, include_seen, excluded_row_X, diversity=diversity)
     [ranking] = model_v1.pipeline.recommend([query])
-    assert ids(response) == [model_v1.catalogue.item_ids[row] for row in ranking.row_R]
+    assert ids(response) == model_v1.catalogue.ids(ranking.row_R)
     assert [each.score for each in response.recommendations] == ranking.score_R.tolist()
     for each in response.recommendations:
         terms = each.terms
@@ -111,8 +111,8 @@ def test_an_answer_names_release_moment_titles_interests_and_sources(
     assert response.basis == pb.ANSWER_BASIS_INTERESTS
     assert response.as_of_time == moment(NOW_S)
     best = response.recommendations[0]
-    row = model_v1.catalogue.row(best.item_id)
-    assert (best.title, list(best.categories)) == (model_v1.catalogue.title(row), model_v1.catalogue.categories(row))
+    item = model_v1.catalogue.item(model_v1.catalogue.row(best.item_id))
+    assert (best.title, tuple(best.categories)) == (item.title, item.categories)
     assert best.HasField("interest_index")
     assert pb.CANDIDATE_SOURCE_INTERESTS in best.sources
     kitchen, cycling = response.interests
@@ -133,7 +133,7 @@ def test_who_has_no_history_gets_popular_items(
 ) -> None:
     response = service.Recommend(request_)
     assert response.basis == pb.ANSWER_BASIS_POPULARITY
-    assert ids(response) == [model_v1.catalogue.item_ids[row] for row in model_v1.pipeline.popular_row_I[:5]]
+    assert ids(response) == model_v1.catalogue.ids(model_v1.pipeline.popular_row_I[:5])
     assert not response.interests
     for each in response.recommendations:
         assert not each.HasField("interest_index")
