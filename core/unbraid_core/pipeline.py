@@ -162,6 +162,8 @@ def _encode(pipeline: Pipeline, drafts: Sequence[Draft]) -> None:
 def _score(pipeline: Pipeline, drafts: Sequence[Draft]) -> None:
     """The terms of the score formula for every candidate, and the interest that speaks for it."""
     for draft in drafts:
+        if not len(draft.row_C):
+            continue
         vectors_CD = pipeline.item_vectors_ID[draft.row_C]
         draft.affinity_CK = affinities(draft.interests, vectors_CD, pipeline.scoring)
         draft.interest_C, draft.terms = score_terms(

@@ -1,6 +1,13 @@
 """Quotas and the score formula.
 
-z_i = max_k [v_k.e_i / temperature + beta * log share_k] + gamma * log pop_i + delta * log1p(own frequency_i)
+z_i = interest_i + gamma * log pop_i + delta * log1p(own frequency_i)
+
+The interests of a user are a mixture, as in the loss: with a_ki = v_k.e_i / temperature, over the candidates c,
+
+    interest_i = log sum_k share_k^beta * exp(a_ki) / sum_c exp(a_kc)
+
+so that an interest with many items near it has no more to give away than any other. A scoring that is no mixture lets
+the best interest speak alone: interest_i = max_k [a_ki + beta * log share_k].
 
 A decay never multiplies an inner product (a negative score would rise); it enters as a log share, an added term.
 """
@@ -39,7 +46,10 @@ def score_terms(
     log_popularity_C: FloatArray,
     scoring: Scoring,
 ) -> tuple[IntArray, ScoreTerms]:
-    """The interest that speaks for each candidate (-1: none), and the terms of its score.
+    """The interest that speaks for each candidate (-1: none), and the terms of its score; at least one candidate.
+
+    What the interests say is parted in the affinity to the one that speaks, and all else: how alive it is, how many
+    other candidates share its attention, what the other interests add.
 
     Without interests the score is the log popularity alone, at weight 1.
     """
@@ -48,14 +58,25 @@ def score_terms(
         nobody_C = np.full(len(row_C), -1, np.int64)
         return nobody_C, ScoreTerms(zero_C, zero_C, log_popularity_C.astype(np.float64), zero_C)
     weight_K = scoring.beta * interests.log_share_K
-    speaker_C: IntArray = np.argmax(affinity_CK + weight_K, axis=1)
+    if scoring.mixture:
+        weight_K = weight_K - _log_sum(affinity_CK.T)
+    said_CK = affinity_CK + weight_K
+    speaker_C: IntArray = np.argmax(said_CK, axis=1)
+    affinity_C = np.take_along_axis(affinity_CK, speaker_C[:, None], axis=1)[:, 0]
     terms = ScoreTerms(
-        affinity_R=np.take_along_axis(affinity_CK, speaker_C[:, None], axis=1)[:, 0],
-        interest_R=weight_K[speaker_C],
+        affinity_R=affinity_C,
+        interest_R=_log_sum(said_CK) - affinity_C if scoring.mixture else weight_K[speaker_C],
         popularity_R=scoring.gamma * log_popularity_C.astype(np.float64),
         frequency_R=scoring.delta * np.log1p(_own_frequency(query, row_C, scoring)) if query.include_seen else zero_C,
     )
     return speaker_C, terms
+
+
+def _log_sum(value_NM: DoubleArray) -> DoubleArray:
+    """Log of the sum of the exponentials of each row."""
+    peak_N = value_NM.max(axis=1)
+    log_sum_N: DoubleArray = np.log(np.exp(value_NM - peak_N[:, None]).sum(axis=1)) + peak_N
+    return log_sum_N
 
 
 def _own_frequency(query: Query, row_C: IntArray, scoring: Scoring) -> DoubleArray:

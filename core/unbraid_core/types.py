@@ -140,7 +140,8 @@ class SearchHits:
 class Scoring:
     """The numbers of the score formula; they are fitted offline and stored in the manifest.
 
-    z_i = max_k [v_k.e_i / temperature + beta * log share_k] + gamma * log pop_i + delta * log1p(own frequency_i)
+    z_i = interest_i + gamma * log pop_i + delta * log1p(own frequency_i), where interest_i is what the interests say:
+    together as a ``mixture``, or the best of them alone; see ``scoring``.
     """
 
     temperature: float
@@ -152,6 +153,7 @@ class Scoring:
     candidate_count: int = 400
     quota_alpha: float = 0.5
     quota_min: int = 20
+    mixture: bool = False
 
 
 class Source(IntFlag):

@@ -36,7 +36,7 @@ def _popularity(scoring: Scoring) -> list[Scoring]:
 
 
 def _interests(scoring: Scoring) -> list[Scoring]:
-    return [replace(scoring, beta=beta) for beta in BETAS]
+    return [replace(scoring, beta=beta, mixture=mixture) for mixture in (True, False) for beta in (1.0, *BETAS)]
 
 
 def _temperature(scoring: Scoring) -> list[Scoring]:

@@ -39,6 +39,7 @@ def first_scoring(config: TrainConfig) -> Scoring:
         delta=0.0,
         own_half_life_s=FIRST_OWN_HALF_LIFE_S,
         popularity_half_life_s=heaviest.half_life_s,
+        mixture=True,
     )
 
 

@@ -9,9 +9,19 @@ from __future__ import annotations
 
 import math
 from datetime import UTC
-from typing import Annotated, ClassVar, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    WrapSerializer,
+    model_validator,
+)
 
 from unbraid_core.calibration import Calibration
 from unbraid_core.errors import IncompatibleError, IntegrityError
@@ -64,6 +74,12 @@ def _possible(scoring: Scoring) -> Scoring:
     return scoring
 
 
+def _without_novelty(scoring: Scoring, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    """A scoring that is no mixture is written as before there were any."""
+    numbers: dict[str, Any] = dump(scoring)
+    return {name: number for name, number in numbers.items() if name != "mixture" or number}
+
+
 # No part of a path starts with a dot, so none can be "." or "..", and none is empty, so none is absolute.
 FilePath = Annotated[
     str, Field(pattern=r"^[0-9A-Za-z_][0-9A-Za-z_.-]*(/[0-9A-Za-z_][0-9A-Za-z_.-]*)*$"), AfterValidator(_not_a_manifest)
@@ -74,7 +90,7 @@ Name = Annotated[str, Field(pattern=r"^[0-9A-Za-z][0-9A-Za-z._-]{0,127}$")]
 PositiveSeconds = Annotated[float, Field(gt=0)]
 # Left out where it is fp32: the manifest of an uncompressed export is what it was before there was a choice.
 StoredPrecision = Annotated[Precision, Field(exclude_if=lambda precision: precision is Precision.FP32)]
-PossibleScoring = Annotated[Scoring, AfterValidator(_possible)]
+PossibleScoring = Annotated[Scoring, AfterValidator(_possible), WrapSerializer(_without_novelty)]
 
 
 class FileEntry(_Strict):

@@ -92,6 +92,7 @@ def draw_scoring(rng: np.random.Generator) -> Scoring:
         candidate_count=int(rng.integers(1, 40)),
         quota_alpha=float(rng.choice([0.0, 0.5, 1.0])),
         quota_min=int(rng.integers(1, 6)),
+        mixture=bool(rng.integers(2)),
     )
 
 

@@ -71,14 +71,14 @@ def pipeline(make_world: MakeWorld) -> Pipeline:
     """Twelve items, most popular first, and two candidates for each interest."""
     world, _ = make_world(5)
     vectors_ID = np.tile(np.eye(8, dtype=np.float32), (2, 1))[:12]
-    numbers = {"temperature": 0.1, "beta": 1.0, "gamma": 0.0, "delta": 0.0, "own_half_life_s": 1.0}
+    numbers = Scoring(0.1, beta=1.0, gamma=0.0, delta=0.0, own_half_life_s=1.0, popularity_half_life_s=1.0)
     return replace(
         world,
         searcher=ExactSearcher(vectors_ID),
         item_vectors_ID=vectors_ID,
         log_popularity_I=-np.arange(1, 13, dtype=np.float32),
         popular_row_I=np.arange(12),
-        scoring=Scoring(**numbers, popularity_half_life_s=1.0, candidate_count=1, quota_min=2),
+        scoring=replace(numbers, candidate_count=1, quota_min=2),
         max_history=3,
     )
 

@@ -72,17 +72,21 @@ class Oracle:
             )
         return encoded.vectors_BKD[0].tolist(), [mass / math.fsum(masses) for mass in masses]
 
-    def scored(self, row: int) -> Scored:
+    def scored(self, row: int, candidates: Sequence[int]) -> Scored:
+        """What is said about one of the candidates."""
         scoring, query = self.pipeline.scoring, self.query
         log_popularity = float(self.pipeline.log_popularity_I[row])
         if len(query.history) == 0:
             return Scored(0.0, 0.0, log_popularity, 0.0, -1)
-        vector = self.pipeline.item_vectors_ID[:][row].tolist()
         spoken = []
         for interest, (vector_k, share) in enumerate(zip(*self.interests(), strict=True)):
-            affinity = sum(a * b for a, b in zip(vector, vector_k, strict=True)) / scoring.temperature
-            spoken.append((affinity, scoring.beta * math.log(share), -interest))
+            weight = scoring.beta * math.log(share)
+            if scoring.mixture:
+                weight -= log_sum([self.affinity(other, vector_k) for other in candidates])
+            spoken.append((self.affinity(row, vector_k), weight, -interest))
         affinity, weight, speaker = max(spoken, key=lambda term: (term[0] + term[1], term[2]))
+        if scoring.mixture:
+            weight = log_sum([term[0] + term[1] for term in spoken]) - affinity
         own = sum(
             2.0 ** (-max(0.0, query.now_s - time_s) / scoring.own_half_life_s)
             for own_row, time_s in zip(query.history.row_N, query.history.time_s_N, strict=True)
@@ -91,9 +95,14 @@ class Oracle:
         frequency = scoring.delta * math.log1p(own) if query.include_seen else 0.0
         return Scored(affinity, weight, scoring.gamma * log_popularity, frequency, -speaker)
 
+    def affinity(self, row: int, vector_k: Sequence[float]) -> float:
+        vector = self.pipeline.item_vectors_ID[:][row].tolist()
+        product = math.fsum(a * b for a, b in zip(vector, vector_k, strict=True))
+        return product / self.pipeline.scoring.temperature
+
     def ranked(self, rows: Sequence[int]) -> list[tuple[int, Scored]]:
         """The best of these rows; equal scores go by row."""
-        scored = [(row, self.scored(row)) for row in rows]
+        scored = [(row, self.scored(row, rows)) for row in rows]
         return sorted(scored, key=lambda pair: (-pair[1].score, pair[0]))[: self.query.limit]
 
     def sources(self) -> dict[int, Source]:
@@ -112,6 +121,12 @@ class Oracle:
                 found[row] = found.get(row, Source(0)) | Source.OWN_ITEMS
         popular = [int(row) for row in self.pipeline.popular_row_I if row in allowed and row not in found]
         return found | dict.fromkeys(popular[: max(0, self.query.limit - len(found))], Source.POPULAR)
+
+
+def log_sum(values: Sequence[float]) -> float:
+    """Log of the sum of the exponentials, of numbers none of which is far from the largest."""
+    peak = max(values)
+    return peak + math.log(math.fsum(math.exp(value - peak) for value in values))
 
 
 def assert_agrees(ranking: Ranking, expected: list[tuple[int, Scored]]) -> None:

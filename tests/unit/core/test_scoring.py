@@ -14,7 +14,7 @@ NOW_S = 1.7e9
 DAY_S = 86_400.0
 
 
-def scoring(**numbers: float) -> Scoring:
+def scoring(**numbers: float | bool) -> Scoring:
     given_numbers = {"temperature": 0.5, "beta": 1.0, "gamma": 1.0, "delta": 1.0, "own_half_life_s": DAY_S}
     return Scoring(**{"popularity_half_life_s": DAY_S, **given_numbers, **numbers})  # type: ignore[arg-type]  # two counts
 
@@ -117,6 +117,35 @@ def test_a_fading_interest_never_raises_a_score() -> None:
     _, faded_terms = terms_of(query, faded, scoring())
     _, alive_terms = terms_of(query, alive, scoring())
     assert (faded_terms.total() < alive_terms.total()).all()
+
+
+def test_a_mixture_by_hand() -> None:
+    numbers = scoring(temperature=0.5, beta=1.0, gamma=0.0, mixture=True)
+    speakers, terms = terms_of(Query(HISTORY, NOW_S, 3), INTERESTS, numbers)
+    affinity_CK = np.array([[2.0, 0.0], [0.0, 2.0], [-1.2, 1.6]])
+    choice_CK = np.exp(affinity_CK) / np.exp(affinity_CK).sum(axis=0)
+    assert speakers == [0, 1, 1]
+    assert terms.affinity_R.tolist() == pytest.approx([2.0, 2.0, 1.6])
+    assert np.exp(terms.total()).tolist() == pytest.approx(choice_CK @ [0.75, 0.25])
+
+
+def test_a_mixture_of_one_interest_orders_items_by_their_affinity() -> None:
+    alone = Interests(HISTORY, INTERESTS.vectors_KD[:1], INTERESTS.assignment_KL[:1], np.array([1.0]), np.zeros(1))
+    query = Query(HISTORY, NOW_S, 3)
+    together, apart = (terms_of(query, alone, scoring(mixture=mixture))[1].total() for mixture in (True, False))
+    np.testing.assert_allclose(np.diff(together), np.diff(apart))
+
+
+def test_an_interest_with_many_items_near_it_gives_no_more_away_than_any_other() -> None:
+    """What both are worth is 1/2: one for a single item, the other for nine that are alike."""
+    crowd: FloatArray = np.array([[1.0, 0.0], *([[0.0, 1.0]] * 9)], np.float32)
+    numbers = scoring(temperature=0.01, gamma=0.0, mixture=True)
+    equal = Interests(HISTORY, INTERESTS.vectors_KD, INTERESTS.assignment_KL, np.ones(2), np.log([0.5, 0.5]))
+    affinity_CK = affinities(equal, crowd, numbers)
+    _, terms = score_terms(
+        Query(HISTORY, NOW_S, 10), equal, np.arange(10), affinity_CK, np.zeros(10, np.float32), numbers
+    )
+    assert np.exp(terms.total()).tolist() == pytest.approx([1 / 2] + [1 / 18] * 9)
 
 
 def test_a_stronger_share_takes_over_an_item_that_two_interests_claim() -> None:

@@ -279,7 +279,9 @@ class ScoreTerms(_message.Message):
     affinity: _builtins.float
     """Inner product of the interest and the item, divided by the temperature."""
     interest: _builtins.float
-    """How alive the interest is: beta times the log of its share of the mass."""
+    """What else the interests say: how alive this one is, how many candidates share its attention, and what the others
+    add to it.
+    """
     popularity: _builtins.float
     """Weighted log of the item's decayed popularity."""
     frequency: _builtins.float
