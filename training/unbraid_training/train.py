@@ -169,7 +169,7 @@ def _learn_at_origins(job: _Job, selection: Selection) -> list[Origin]:
 
     def keep(number: int, origin: Origin, model: Model, files: RunFolder) -> None:
         observer.begin(f"ranker, origin {number}: asking for candidates", origin.user_count, 0)
-        pipeline = model_pipeline(model, origin.holdout.train, first_scoring(config), config.max_history)
+        pipeline = model_pipeline(model, origin.holdout.train, selection.scoring, config.max_history)
         files.save_examples(number, origin.examples(pipeline, ranker, config.seed, observer.advance))
 
     for number, origin in enumerate(origins, start=1):
