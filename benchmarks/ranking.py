@@ -1,10 +1,12 @@
 """What ranking costs: profiles formula and learned, stage by stage, on a release of generated numbers.
 
     OMP_NUM_THREADS=1 python benchmarks/ranking.py [--items 3600] [--history 50] [--batch 16] [--depth 95] [--rounds 30]
+        [--head trees]
 
 Encoder and index are stand-ins (fixed interests, exact search): what is measured is everything behind them. The ranker
-is a LightGBM model of 100 trees of 31 leaves, trained on the features of such queries with random labels, exported to
-ONNX and run by ONNX Runtime. Sources of generated numbers hardly agree: a depth of 95 makes about 500 candidates.
+is a LightGBM model of 100 trees of 31 leaves, or an interaction network, trained on the features of such queries with
+random labels, exported to ONNX and run by ONNX Runtime. Sources of generated numbers hardly agree: a depth of 95 makes
+about 500 candidates.
 Prints CPU time a request, the median of rounds in which the profiles take turns.
 """
 
@@ -16,31 +18,34 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import get_args
 
-import lightgbm
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from unbraid_core.calibration import Calibration
 from unbraid_core.draft import Draft
 from unbraid_core.factors import Factors
-from unbraid_core.features import FEATURE_NAMES
 from unbraid_core.item_statistics import STATISTIC_NAMES, ItemStatistics
 from unbraid_core.neighbours import Neighbours
 from unbraid_core.pipeline import STAGES, Pipeline
 from unbraid_core.ranker_inputs import RankerInputs
-from unbraid_core.release import RankerSpec
+from unbraid_core.release.layout import RANKER, REPORTS
 from unbraid_core.types import FloatArray, History, HistoryBatch, InterestBatch, Profile, Query, Scoring
-from unbraid_exporter.ranker_onnx import export_ranker
-from unbraid_exporter.ranker_parity import check_ranker_parity
+from unbraid_exporter.ranker_files import write_ranker
 from unbraid_index.exact import ExactSearcher
 from unbraid_server.ranker import OnnxRanker
+from unbraid_training.ranker.config import HeadName, RankerConfig
+from unbraid_training.ranker.examples import RankerExamples
+from unbraid_training.ranker.heads import fit_head
+from unbraid_training.ranker.trained import TrainedRanker
 
 DAY_S = 86_400.0
 NOW_S = 1.7e9
 INTEREST_COUNT, DIMENSION, MAX_HISTORY = 4, 64, 50
 NEIGHBOUR_COUNT, FACTOR_COUNT = 200, 128
-TREE_COUNT, LEAF_COUNT, TRAINING_QUERIES = 100, 31, 64
+TRAINING_QUERIES = 64
 LIMIT = 20
 
 # Finding candidates, and ranking them: the goals of the project are about the latter.
@@ -62,12 +67,13 @@ class FixedEncoder:
 
 @dataclass(frozen=True)
 class Sizes:
-    """How large everything is."""
+    """How large everything is, and what ranks."""
 
     items: int
     history: int
     batch: int
     depth: int
+    head: HeadName
 
 
 def make_pipeline(sizes: Sizes, rng: np.random.Generator) -> Pipeline:
@@ -83,6 +89,7 @@ def make_pipeline(sizes: Sizes, rng: np.random.Generator) -> Pipeline:
         factors=Factors(rng.normal(size=(count, FACTOR_COUNT)).astype(np.float32), 10.0, 50.0),
         statistics=ItemStatistics(rng.normal(size=(count, len(STATISTIC_NAMES))).astype(np.float32), NOW_S - DAY_S),
         depth=sizes.depth,
+        product=sizes.head == "interactions",
     )
     log_popularity_I = rng.normal(size=count).astype(np.float32)
     return Pipeline(
@@ -117,28 +124,19 @@ def make_queries(count: int, sizes: Sizes, profile: Profile, rng: np.random.Gene
 
 
 def with_ranker(pipeline: Pipeline, sizes: Sizes, rng: np.random.Generator) -> Pipeline:
-    """The same pipeline with trees over its own features."""
+    """The same pipeline with a ranker over its own features."""
     described = pipeline.features(make_queries(TRAINING_QUERIES, sizes, Profile.LEARNED, rng))
-    feature_CF = np.concatenate([feature_CF for _, feature_CF in described])
-    settings = {"objective": "binary", "num_leaves": LEAF_COUNT, "num_threads": 1, "verbose": -1}
-    data = lightgbm.Dataset(feature_CF, rng.random(len(feature_CF)) < 0.1, feature_name=list(FEATURE_NAMES))
-    booster = lightgbm.train(settings, data, TREE_COUNT)
+    row_C, source_C, feature_CF = (np.concatenate(arrays) for arrays in zip(*described, strict=True))
+    size_Q = np.array([len(each.row_C) for each in described])
+    part = RankerExamples(feature_CF, row_C, source_C, taken_C=rng.random(len(row_C)) < 0.1, size_Q=size_Q)
     inputs = pipeline.ranker_inputs
     assert inputs is not None
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "ranker.onnx"
-        export_ranker(booster, path)
-        spec = RankerSpec(
-            features=list(FEATURE_NAMES),
-            tree_count=booster.num_trees(),
-            depth=inputs.depth,
-            neighbour_half_life_s=inputs.neighbours.half_life_s,
-            common_user_count=1,
-            factor_confidence=inputs.factors.confidence,
-            factor_regularisation=inputs.factors.regularisation,
-            parity_max_difference=check_ranker_parity(booster, path).max_difference,
-        )
-        return replace(pipeline, ranker=OnnxRanker(path, spec))
+    head = fit_head([part], RankerConfig(head=sizes.head, leaf_example_count=20), seed=1)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / REPORTS).mkdir()
+        spec = write_ranker(TrainedRanker(head, inputs, 1, Calibration(1.0, 0.0), {}), DIMENSION, folder)
+        return replace(pipeline, ranker=OnnxRanker(folder / RANKER, spec))
 
 
 def stage_times(pipeline: Pipeline, queries: Sequence[Query]) -> tuple[dict[str, float], float]:
@@ -194,8 +192,9 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--depth", type=int, default=95, help="candidates of each source")
     parser.add_argument("--rounds", type=int, default=30)
+    parser.add_argument("--head", choices=get_args(HeadName), default="trees")
     arguments = parser.parse_args()
-    sizes = Sizes(arguments.items, arguments.history, arguments.batch, arguments.depth)
+    sizes = Sizes(arguments.items, arguments.history, arguments.batch, arguments.depth, arguments.head)
     Console().print(measure(sizes, arguments.rounds))
 
 

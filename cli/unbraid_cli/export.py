@@ -55,7 +55,7 @@ def export(
 
 
 def export_and_compare(checkpoint: Checkpoint, folder: Path, compression: Compression | None = None) -> None:
-    """Make an export; print how far its answers are from those of PyTorch and LightGBM, and what compressing lost."""
+    """Make an export; print how far its answers are from those of PyTorch or LightGBM, and what compressing lost."""
     from unbraid_exporter.compression_report import CompressionReport
     from unbraid_exporter.export import (
         COMPRESSION_REPORT,
@@ -75,8 +75,8 @@ def export_and_compare(checkpoint: Checkpoint, folder: Path, compression: Compre
         parity = RankerParityReport.model_validate_json((folder / RANKER_PARITY_REPORT).read_bytes())
         row_count = sum(case.rows for case in parity.cases)
         console.print(
-            f"ranker: log odds differ from LightGBM by at most {parity.max_difference:.1e} in {row_count:,} rows; "
-            f"{parity.tolerance:.0e} is allowed",
+            f"ranker: log odds differ from {parity.library} by at most {parity.max_difference:.1e} "
+            f"in {row_count:,} rows; {parity.tolerance:.0e} is allowed",
             soft_wrap=True,
         )
     if (folder / ITEM_PARITY_REPORT).is_file():

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
@@ -24,6 +25,7 @@ from unbraid_core.diversity import diversify
 from unbraid_core.draft import Draft
 from unbraid_core.errors import InvalidInput
 from unbraid_core.features import SourceScores, candidate_features
+from unbraid_core.interactions import speaker_products
 from unbraid_core.item_vectors import ItemVectors
 from unbraid_core.live.popular_rows import PopularRows
 from unbraid_core.live.stacked_rows import StackedRows
@@ -44,7 +46,15 @@ from unbraid_core.types import (
     Scoring,
 )
 
-__all__ = ["STAGES", "Pipeline", "pad_histories"]
+__all__ = ["STAGES", "Described", "Pipeline", "pad_histories"]
+
+
+class Described(NamedTuple):
+    """The candidates of one query as the ranker sees them: rows [C], the sources of each [C], features [C, F]."""
+
+    row_C: IntArray
+    source_C: IntArray
+    feature_CF: FloatArray
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,12 +108,14 @@ class Pipeline:
             stage(self, drafts)
         return [draft.ranking() for draft in drafts]
 
-    def features(self, queries: Sequence[Query]) -> list[tuple[IntArray, FloatArray]]:
-        """What the ranker is asked for each query of profile ``learned``: rows [C], features [C, F].
+    def features(self, queries: Sequence[Query]) -> list[Described]:
+        """What the ranker is asked for each query of profile ``learned``.
 
         Training learns from these, so that it sees what serving will see.
         """
-        return [(draft.row_C, draft.feature_CF) for draft in self._drafts_before("rank", queries)]
+        return [
+            Described(draft.row_C, draft.source_C, draft.feature_CF) for draft in self._drafts_before("rank", queries)
+        ]
 
     def found_by_interests(self, queries: Sequence[Query]) -> list[IntArray]:
         """The rows [C] that the interests of each query bring, before any other source; none without a history.
@@ -191,6 +203,10 @@ def _describe(pipeline: Pipeline, drafts: Sequence[Draft]) -> None:
             sources=SourceScores(draft.affinity_CK, draft.neighbour_I[draft.row_C], draft.factor_I[draft.row_C]),
             statistics=inputs.statistics,
         )
+        if inputs.product:
+            vectors_CD = pipeline.item_vectors_ID[draft.row_C]
+            product_CD = speaker_products(draft.interests, draft.affinity_CK, vectors_CD)
+            draft.feature_CF = np.concatenate([draft.feature_CF, product_CD], axis=1)
 
 
 def _rank(pipeline: Pipeline, drafts: Sequence[Draft]) -> None:

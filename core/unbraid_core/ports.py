@@ -58,7 +58,8 @@ class Ranker(Protocol):
         """Log odds that each candidate is what the user does next: float64 [C].
 
         Args:
-            feature_CF: float32 [C, F], columns as in ``features.FEATURE_NAMES``; rows do not depend on each other.
+            feature_CF: float32 [C, F], columns as in ``features.FEATURE_NAMES``, and behind them, where the ranker
+                reads them, those of ``interactions.product_names``; rows do not depend on each other.
         """
         ...
 

@@ -20,9 +20,11 @@ class RankerInputs:
         factors: of the same items.
         statistics: of the same items.
         depth: how many candidates each source brings.
+        product: whether the ranker reads the products of ``interactions`` behind the features.
     """
 
     neighbours: Neighbours
     factors: Factors
     statistics: ItemStatistics
     depth: int
+    product: bool = False

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from unbraid_core.errors import Conflict
-from unbraid_core.release import Staging, publish_export
+from unbraid_core.release import RankerSpec, Staging, publish_export
 from unbraid_core.release.files import sync
 from unbraid_core.release.layout import (
     CATALOGUE,
@@ -44,8 +44,8 @@ def export_checkpoint(
     """Export a checkpoint to ``out``, which appears complete or not at all; an older export there is replaced.
 
     Nothing is written beside ``out`` that outlives the call, and nothing takes its place before the ONNX files agree
-    with PyTorch and LightGBM. A replaced export is moved away in the moment before the new one moves in; a process that
-    dies just between the two leaves none, and exporting again makes it.
+    with PyTorch, and trees with LightGBM. A replaced export is moved away in the moment before the new one moves in; a
+    process that dies just between the two leaves none, and exporting again makes it.
 
     Args:
         checkpoint: what training produced.
@@ -80,7 +80,7 @@ def export_checkpoint(
                 half_life_s=checkpoint.half_life_s_K.tolist(),
                 scoring=checkpoint.scoring,
                 training=checkpoint.training,
-                ranker=None if checkpoint.ranker is None else write_ranker(checkpoint.ranker, staging.folder),
+                ranker=_write_ranker(checkpoint, staging.folder),
                 calibrations=checkpoint.calibrations,
                 encoder_precision=compression.encoder if compression else Precision.FP32,
                 vector_precision=compression.vectors if compression else Precision.FP32,
@@ -96,6 +96,12 @@ def export_checkpoint(
 def _check_replaceable(out: Path) -> None:
     if out.exists() and not (out / EXPORT_MANIFEST).is_file():
         raise Conflict(f"{out} exists and is not an export; name another folder with --out, or remove it")
+
+
+def _write_ranker(checkpoint: Checkpoint, folder: Path) -> RankerSpec | None:
+    if checkpoint.ranker is None:
+        return None
+    return write_ranker(checkpoint.ranker, checkpoint.settings.dimension, folder)
 
 
 def _write_files(checkpoint: Checkpoint, item_encoder: ItemEncoder | None, folder: Path) -> None:

@@ -14,10 +14,19 @@ from onnx.helper import set_model_props
 from torch import nn
 from torch.export import Dim
 
+from unbraid_exporter.ranker_parity import INPUT_NAME, OUTPUT_NAME
 from unbraid_exporter.recurrence import with_onnx_recurrence
 from unbraid_index.content import item_encoder
 
-__all__ = ["INPUT_NAMES", "OPSET", "OUTPUT_NAMES", "TRACED_SHAPE_BL", "export_item_onnx", "export_onnx"]
+__all__ = [
+    "INPUT_NAMES",
+    "OPSET",
+    "OUTPUT_NAMES",
+    "TRACED_SHAPE_BL",
+    "export_item_onnx",
+    "export_network",
+    "export_onnx",
+]
 
 INPUT_NAMES = ("item_vectors", "age", "action", "mask")
 OUTPUT_NAMES = ("interests", "assignment")
@@ -64,6 +73,21 @@ def export_item_onnx(encoder: nn.Module, path: Path, properties: Mapping[str, st
     _export(encoder, (token_BL, mask_BL), item_encoder.INPUT_NAMES, item_encoder.OUTPUT_NAMES, path, properties)
 
 
+def export_network(network: nn.Module, features: Sequence[str], path: Path) -> None:
+    """Write a ranking network, which maps features float32 [C, F] to score float32 [C, 1].
+
+    Args:
+        network: to write.
+        features: names of the columns, one a line in the metadata of the model.
+        path: the file to write.
+
+    Raises:
+        torch.onnx.OnnxExporterError, onnx.checker.ValidationError: as ``export_onnx``.
+    """
+    example = (torch.zeros(TRACED_SHAPE_BL[0], len(features)),)
+    _export(network, example, [INPUT_NAME], [OUTPUT_NAME], path, {"features": "\n".join(features)}, ["candidates"])
+
+
 def _export(
     encoder: nn.Module,
     example: tuple[torch.Tensor, ...],
@@ -71,9 +95,10 @@ def _export(
     output_names: Sequence[str],
     path: Path,
     properties: Mapping[str, str],
+    axes: Sequence[str] = ("batch", "length"),
 ) -> None:
-    """All inputs have the same two dynamic axes in front: batch and length."""
-    batch, length = Dim("batch"), Dim("length")
+    """All inputs have the same dynamic axes in front."""
+    dynamic = {position: Dim(axis) for position, axis in enumerate(axes)}
     with _without_notices():
         program = torch.onnx.export(
             with_onnx_recurrence(encoder).eval(),
@@ -81,7 +106,7 @@ def _export(
             dynamo=True,
             input_names=input_names,
             output_names=output_names,
-            dynamic_shapes=({0: batch, 1: length},) * len(input_names),
+            dynamic_shapes=(dynamic,) * len(input_names),
             opset_version=OPSET,
             verbose=False,
         )

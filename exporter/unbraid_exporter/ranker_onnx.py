@@ -20,10 +20,9 @@ from onnx.helper import set_model_props
 from onnxmltools.convert.common.data_types import FloatTensorType
 
 from unbraid_core.types import DoubleArray, FloatArray
+from unbraid_exporter.ranker_parity import INPUT_NAME, OUTPUT_NAME
 
-__all__ = ["INPUT_NAME", "OPSET", "OUTPUT_NAME", "export_ranker"]
-
-INPUT_NAME, OUTPUT_NAME = "features", "score"
+__all__ = ["OPSET", "export_trees"]
 
 # Trees are operators of ai.onnx.ml; of the plain ones the graph needs next to nothing.
 OPSET = 15
@@ -36,7 +35,7 @@ THRESHOLDS = re.compile(r"^threshold=(.*)$", re.MULTILINE)
 TREE_SIZES = re.compile(r"^tree_sizes=.*\n", re.MULTILINE)
 
 
-def export_ranker(booster: lightgbm.Booster, path: Path) -> None:
+def export_trees(booster: lightgbm.Booster, path: Path) -> None:
     """Write a booster as one ONNX file: input ``features`` float32 [C, F], output ``score`` float32 [C, 1].
 
     A score is the sum of the leaves that a row falls into, the raw score of LightGBM, whatever the objective: log odds

@@ -10,14 +10,17 @@ from pathlib import Path
 import lightgbm
 import numpy as np
 import pytest
+import torch
 
 from unbraid_core.ports import Ranker
 from unbraid_core.release import open_release
 from unbraid_core.release.layout import RANKER
 from unbraid_core.types import FloatArray
-from unbraid_exporter.ranker_onnx import export_ranker
+from unbraid_exporter.onnx_export import export_network
+from unbraid_exporter.ranker_onnx import export_trees
 from unbraid_server.ranker import OnnxRanker
 from unbraid_training.ranker.booster import BoosterRanker
+from unbraid_training.ranker.network import InteractionNetwork, NetworkRanker
 
 FEATURES = [f"feature_{position}" for position in range(6)]
 TOLERANCE = 1e-6
@@ -54,18 +57,42 @@ def booster_ranker(_release: Path, _folder: Path) -> Subject:
     return Subject(BoosterRanker(trees().model_to_string()), len(FEATURES))
 
 
-def exported_ranker(release_learned: Path, folder: Path) -> Subject:
+def exported_trees(release_learned: Path, folder: Path) -> Subject:
     """The same trees under ONNX Runtime."""
+    export_trees(trees(), folder / RANKER)
+    return opened(release_learned, folder / RANKER)
+
+
+def network() -> InteractionNetwork:
+    """A network of random weights."""
+    torch.manual_seed(1)
+    return InteractionNetwork(len(FEATURES), hidden_count=16).eval()
+
+
+def network_ranker(_release: Path, _folder: Path) -> Subject:
+    """The network under PyTorch, as training asks it."""
+    return Subject(NetworkRanker(network(), FEATURES), len(FEATURES))
+
+
+def exported_network(release_learned: Path, folder: Path) -> Subject:
+    """The same network under ONNX Runtime."""
+    export_network(network(), FEATURES, folder / RANKER)
+    return opened(release_learned, folder / RANKER)
+
+
+def opened(release_learned: Path, path: Path) -> Subject:
+    """An exported ranker of FEATURES as the server opens it."""
     spec = open_release(release_learned).manifest.ranker
     assert spec is not None
-    export_ranker(trees(), folder / RANKER)
-    return Subject(OnnxRanker(folder / RANKER, spec.model_copy(update={"features": FEATURES})), len(FEATURES))
+    return Subject(OnnxRanker(path, spec.model_copy(update={"features": FEATURES})), len(FEATURES))
 
 
 RANKERS: dict[str, Callable[[Path, Path], Subject]] = {
     "linear": linear_ranker,
     "lightgbm": booster_ranker,
-    "onnx": exported_ranker,
+    "lightgbm in onnx": exported_trees,
+    "network": network_ranker,
+    "network in onnx": exported_network,
 }
 
 

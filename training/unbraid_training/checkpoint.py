@@ -27,7 +27,7 @@ from unbraid_training.encoder import MultiInterestEncoder
 from unbraid_training.item_vectors import ContentVectors
 from unbraid_training.layout import CONFIG_FILE
 from unbraid_training.model import Model
-from unbraid_training.ranker.files import RANKER_FILES, RankerRecord, load_ranker, save_ranker
+from unbraid_training.ranker.files import RankerRecord, load_ranker, save_ranker
 from unbraid_training.ranker.trained import TrainedRanker
 
 __all__ = ["Checkpoint", "load_checkpoint", "save_checkpoint"]
@@ -149,7 +149,7 @@ def save_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
     save_arrays(statistics, folder / STATISTICS_FILE)
     checkpoint.catalogue.write(folder / CATALOGUE_FILE)
     ranker = None if checkpoint.ranker is None else save_ranker(checkpoint.ranker, folder)
-    names = [*FILES, *(RANKER_FILES if ranker else ()), *_write_reader(checkpoint.reader, folder)]
+    names = [*FILES, *(ranker.files if ranker else ()), *_write_reader(checkpoint.reader, folder)]
     for name in names:
         sync(folder / name)
     config = CheckpointConfig(

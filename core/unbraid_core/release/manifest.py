@@ -171,14 +171,16 @@ class FilterCosts(_Strict):
 class RankerSpec(_Strict):
     """What ranker.onnx was trained on, and the numbers that belong to the arrays beside it."""
 
+    # Left out of the text where there are trees: a manifest with them is as it was before there was a choice.
+    head: Annotated[Literal["trees", "interactions"], Field(exclude_if=lambda head: head == "trees")] = "trees"
     features: Annotated[list[str], Field(min_length=1, description="columns of its input, in order")]
-    tree_count: Annotated[int, Field(ge=1)]
+    tree_count: Annotated[int | None, Field(ge=1, exclude_if=lambda count: count is None)] = None
     depth: Annotated[int, Field(ge=1, description="candidates that each source brings")]
     neighbour_half_life_s: PositiveSeconds
     common_user_count: Annotated[int, Field(ge=1, description="fewest users that two neighbours have in common")]
     factor_confidence: Annotated[float, Field(gt=0)]
     factor_regularisation: Annotated[float, Field(gt=0)]
-    parity_max_difference: Annotated[float, Field(ge=0, description="of log odds, between ONNX Runtime and LightGBM")]
+    parity_max_difference: Annotated[float, Field(ge=0, description="of log odds, between ONNX Runtime and training")]
 
 
 def _known_profiles(calibrations: dict[str, Calibration]) -> dict[str, Calibration]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from unbraid_core.errors import IncompatibleError, IntegrityError
 from unbraid_core.factors import Factors
 from unbraid_core.features import FEATURE_NAMES
+from unbraid_core.interactions import product_names
 from unbraid_core.item_statistics import STATISTIC_NAMES, ItemStatistics
 from unbraid_core.neighbours import Neighbours
 from unbraid_core.ranker_inputs import RankerInputs
@@ -39,7 +41,9 @@ def read_ranker_inputs(folder: Path, manifest: ExportManifest, item_count: int) 
     spec = manifest.ranker
     if spec is None:
         return None
-    check_features(spec.features, f"{folder.name}/{manifest.file_name}: ranker.features")
+    product = spec.head == "interactions"
+    dimension = manifest.encoder.dimension if product else 0
+    check_features(spec.features, dimension, f"{folder.name}/{manifest.file_name}: ranker.features")
     row_IM = _neighbour_rows(folder / NEIGHBOUR_ROWS, item_count)
     weight_IM = _numbers(folder / NEIGHBOUR_WEIGHTS, item_count, row_IM.shape[1])
     vector_IF = _numbers(folder / FACTORS, item_count)
@@ -49,24 +53,29 @@ def read_ranker_inputs(folder: Path, manifest: ExportManifest, item_count: int) 
         factors=Factors(vector_IF, spec.factor_confidence, spec.factor_regularisation),
         statistics=ItemStatistics(value_IS, manifest.training.last_event_time.timestamp()),
         depth=spec.depth,
+        product=product,
     )
 
 
-def check_features(features: list[str], where: str) -> None:
+def check_features(features: Sequence[str], dimension: int, where: str) -> None:
     """Compare the features that a ranker was trained on with those that this code computes.
+
+    Args:
+        features: their names, in order.
+        dimension: D, where the ranker also reads the product of item and interest; else 0.
+        where: names the ranker in the message.
 
     Raises:
         IncompatibleError: another name or order; the message says where they part.
     """
-    if tuple(features) == FEATURE_NAMES:
+    ours = (*FEATURE_NAMES, *product_names(dimension))
+    if tuple(features) == ours:
         return
     position = next(
-        (at for at, names in enumerate(zip(features, FEATURE_NAMES, strict=False)) if names[0] != names[1]),
-        min(len(features), len(FEATURE_NAMES)),
+        (at for at, names in enumerate(zip(features, ours, strict=False)) if names[0] != names[1]),
+        min(len(features), len(ours)),
     )
-    found, computed = (
-        repr(names[position]) if position < len(names) else "none" for names in (features, FEATURE_NAMES)
-    )
+    found, computed = (repr(names[position]) if position < len(names) else "none" for names in (features, ours))
     raise IncompatibleError(
         f"{where}: feature {position} is {found}, this unbraid computes {computed} there; "
         "train the ranker again with this version, or use the version that trained it"

@@ -13,8 +13,10 @@ import pytest
 
 from unbraid_core.errors import IncompatibleError
 from unbraid_core.types import FloatArray
-from unbraid_exporter.ranker_onnx import export_ranker
-from unbraid_exporter.ranker_parity import RANKER_TOLERANCE, RankerParityReport, check_ranker_parity
+from unbraid_exporter.ranker_onnx import export_trees
+from unbraid_exporter.ranker_parity import RANKER_TOLERANCE, RankerParityReport, compare_rankers
+from unbraid_exporter.ranker_rows import tree_rows
+from unbraid_training.ranker.booster import BoosterRanker
 
 FEATURES = ["affinity", "own_count", "log_popularity", "always_equal"]
 ROW_COUNT = 3_000
@@ -38,6 +40,11 @@ def trained(feature_CF: FloatArray, objective: str, rounds: int = 40, **settings
     return lightgbm.train(SETTINGS | settings | {"objective": objective}, data, num_boost_round=rounds)
 
 
+def compared(booster: lightgbm.Booster, onnx_file: Path) -> RankerParityReport:
+    trained = BoosterRanker(booster.model_to_string())
+    return compare_rankers(trained, "LightGBM", lightgbm.__version__, tree_rows(booster), onnx_file)
+
+
 @pytest.fixture(scope="module")
 def booster(feature_CF: FloatArray) -> lightgbm.Booster:
     return trained(feature_CF, "binary")
@@ -46,7 +53,7 @@ def booster(feature_CF: FloatArray) -> lightgbm.Booster:
 @pytest.fixture(scope="module")
 def onnx_file(booster: lightgbm.Booster, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("ranker") / "ranker.onnx"
-    export_ranker(booster, path)
+    export_trees(booster, path)
     return path
 
 
@@ -62,9 +69,9 @@ def test_scores_are_log_odds(booster: lightgbm.Booster, onnx_file: Path, feature
 @pytest.mark.parametrize("objective", ["binary", "lambdarank", "regression"])
 def test_any_objective_agrees_on_every_kind_of_row(feature_CF: FloatArray, tmp_path: Path, objective: str) -> None:
     booster = trained(feature_CF, objective)
-    export_ranker(booster, tmp_path / "ranker.onnx")
+    export_trees(booster, tmp_path / "ranker.onnx")
 
-    report = check_ranker_parity(booster, tmp_path / "ranker.onnx")
+    report = compared(booster, tmp_path / "ranker.onnx")
 
     assert 0.0 < report.max_difference <= RANKER_TOLERANCE / 10
     rows = {case.name: case.rows for case in report.cases}
@@ -75,12 +82,12 @@ def test_any_objective_agrees_on_every_kind_of_row(feature_CF: FloatArray, tmp_p
 
 def test_trees_without_a_split_can_be_exported(feature_CF: FloatArray, tmp_path: Path) -> None:
     booster = trained(feature_CF, "binary", rounds=1, min_data_in_leaf=ROW_COUNT)
-    export_ranker(booster, tmp_path / "ranker.onnx")
-    assert check_ranker_parity(booster, tmp_path / "ranker.onnx").max_difference <= RANKER_TOLERANCE
+    export_trees(booster, tmp_path / "ranker.onnx")
+    assert compared(booster, tmp_path / "ranker.onnx").max_difference <= RANKER_TOLERANCE
 
 
 def test_the_same_booster_gives_the_same_bytes(booster: lightgbm.Booster, onnx_file: Path, tmp_path: Path) -> None:
-    export_ranker(lightgbm.Booster(model_str=booster.model_to_string()), tmp_path / "ranker.onnx")
+    export_trees(lightgbm.Booster(model_str=booster.model_to_string()), tmp_path / "ranker.onnx")
     assert (tmp_path / "ranker.onnx").read_bytes() == onnx_file.read_bytes()
 
 
@@ -102,4 +109,4 @@ def test_a_file_of_other_trees_is_refused(
     onnx.save(model, tmp_path / "ranker.onnx")
 
     with pytest.raises(IncompatibleError, match="the exported ranker differs from LightGBM by"):
-        check_ranker_parity(booster, tmp_path / "ranker.onnx")
+        compared(booster, tmp_path / "ranker.onnx")

@@ -11,12 +11,14 @@ from pathlib import Path
 import lightgbm
 import numpy as np
 import pytest
+import torch
 
 from unbraid_cli.export import export_and_compare
 from unbraid_core.calibration import Calibration
 from unbraid_core.errors import IncompatibleError
 from unbraid_core.factors import Factors
 from unbraid_core.features import FEATURE_NAMES
+from unbraid_core.interactions import product_names
 from unbraid_core.item_statistics import STATISTIC_NAMES, ItemStatistics
 from unbraid_core.neighbours import Neighbours
 from unbraid_core.pipeline import Pipeline
@@ -32,6 +34,8 @@ from unbraid_server.device import Device
 from unbraid_server.model import load_model
 from unbraid_training.checkpoint import Checkpoint
 from unbraid_training.ranker.booster import BoosterRanker
+from unbraid_training.ranker.heads import Head
+from unbraid_training.ranker.network import InteractionNetwork, NetworkRanker
 from unbraid_training.ranker.trained import TrainedRanker
 from unbraid_training.torch_encoder import TorchEncoder
 
@@ -49,8 +53,24 @@ def booster_text(features: list[str]) -> str:
     return str(booster.model_to_string())
 
 
+def network_ranker(dimension: int) -> NetworkRanker:
+    """A network of random weights with a say for the features and the product."""
+    torch.manual_seed(8)
+    features = [*FEATURE_NAMES, *product_names(dimension)]
+    network = InteractionNetwork(len(features), hidden_count=16)
+    network.spread_F[:] = torch.tensor([1.0] * len(FEATURE_NAMES) + [1 / dimension] * dimension)
+    return NetworkRanker(network.eval(), features)
+
+
+@pytest.fixture(scope="module", params=["trees", "interactions"])
+def head(request: pytest.FixtureRequest, checkpoint: Checkpoint) -> Head:
+    if request.param == "trees":
+        return BoosterRanker(booster_text(list(FEATURE_NAMES)))
+    return network_ranker(checkpoint.settings.dimension)
+
+
 @pytest.fixture(scope="module")
-def ranked(checkpoint: Checkpoint) -> Checkpoint:
+def ranked(checkpoint: Checkpoint, head: Head) -> Checkpoint:
     """The checkpoint with a ranker whose inputs are out of a hat."""
     rng = np.random.default_rng(7)
     item_count = len(checkpoint.catalogue)
@@ -64,8 +84,9 @@ def ranked(checkpoint: Checkpoint) -> Checkpoint:
         factors=Factors(rng.normal(size=(item_count, 8)).astype(np.float32), confidence=10.0, regularisation=2.0),
         statistics=ItemStatistics(statistic_IS, checkpoint.training.last_event_time.timestamp()),
         depth=DEPTH,
+        product=isinstance(head, NetworkRanker),
     )
-    ranker = TrainedRanker(booster_text(list(FEATURE_NAMES)), inputs, 3, Calibration(1.0, 0.0), {"new ndcg@50": 0.25})
+    ranker = TrainedRanker(head, inputs, 3, Calibration(1.0, 0.0), {"new ndcg@50": 0.25})
     return replace(checkpoint, ranker=ranker)
 
 
@@ -91,12 +112,16 @@ def test_the_export_holds_the_ranker_with_its_inputs(ranked: Checkpoint, exporte
     assert trained is not None
     assert spec is not None
     assert inputs is not None
-    assert spec.features == list(FEATURE_NAMES)
-    assert (spec.tree_count, spec.depth, spec.common_user_count) == (40, DEPTH, 3)
+    trees = isinstance(trained.head, BoosterRanker)
+    products = () if trees else product_names(ranked.settings.dimension)
+    assert spec.features == [*FEATURE_NAMES, *products]
+    assert (spec.head, spec.tree_count) == (("trees", 40) if trees else ("interactions", None))
+    assert (spec.depth, spec.common_user_count) == (DEPTH, 3)
     assert {*RANKER_FILES, RANKER_PARITY_REPORT} <= export.manifest.files.keys()
     report = RankerParityReport.model_validate_json(export.path(RANKER_PARITY_REPORT).read_bytes())
     assert 0.0 < spec.parity_max_difference == report.max_difference <= report.tolerance
-    assert f"differ from LightGBM by at most {spec.parity_max_difference:.1e} in " in exported.said
+    assert report.library == ("LightGBM" if trees else "PyTorch")
+    assert f"differ from {report.library} by at most {spec.parity_max_difference:.1e} in " in exported.said
     training = json.loads(export.path("reports/training.json").read_text())
     assert training["ranker_validation"] == {"new ndcg@50": 0.25}
     assert (inputs.neighbours.half_life_s, inputs.depth) == (30 * DAY_S, DEPTH)
@@ -110,9 +135,9 @@ def test_the_export_holds_the_ranker_with_its_inputs(ranked: Checkpoint, exporte
 
 def test_a_ranker_of_other_features_is_not_exported(ranked: Checkpoint, tmp_path: Path) -> None:
     assert ranked.ranker is not None
-    other = replace(ranked.ranker, booster_text=booster_text([*FEATURE_NAMES[1:], FEATURE_NAMES[0]]))
+    other = replace(ranked.ranker, head=BoosterRanker(booster_text([*FEATURE_NAMES[1:], FEATURE_NAMES[0]])))
     with pytest.raises(IncompatibleError, match="the ranker of the checkpoint: feature 0 is 'log_share'"):
-        write_ranker(other, tmp_path)
+        write_ranker(other, ranked.settings.dimension, tmp_path)
 
 
 def test_what_is_served_describes_and_ranks_candidates_as_training_does(
@@ -129,7 +154,7 @@ def test_what_is_served_describes_and_ranks_candidates_as_training_does(
         scoring=ranked.scoring,
         max_history=ranked.settings.max_history,
         ranker_inputs=ranked.ranker.inputs,
-        ranker=BoosterRanker(ranked.ranker.booster_text),
+        ranker=ranked.ranker.head,
     )
     store = ReleaseStore(tmp_path)
     built = build_release(exported.folder, store, ranked.training.last_event_time, recall_target=0.99)
@@ -137,8 +162,9 @@ def test_what_is_served_describes_and_ranks_candidates_as_training_does(
     queries = make_queries(len(ranked.catalogue), ranked.training.last_event_time.timestamp())
 
     for ours, theirs in zip(served.features(queries), trained.features(queries), strict=True):
-        np.testing.assert_array_equal(ours[0], theirs[0])
-        np.testing.assert_allclose(ours[1], theirs[1], rtol=1e-4, atol=1e-4)
+        np.testing.assert_array_equal(ours.row_C, theirs.row_C)
+        np.testing.assert_array_equal(ours.source_C, theirs.source_C)
+        np.testing.assert_allclose(ours.feature_CF, theirs.feature_CF, rtol=1e-4, atol=1e-4)
     for answer, expected in zip(served.recommend(queries), trained.recommend(queries), strict=True):
         np.testing.assert_array_equal(answer.row_R, expected.row_R)
         np.testing.assert_allclose(answer.score_R, expected.score_R, atol=1e-4)

@@ -87,11 +87,11 @@ def test_learned_scores_are_those_of_the_ranker_over_the_features(graph: onnx.Mo
     queries = [replace(query, profile=Profile.LEARNED, limit=24) for query in golden_queries(model_learned)]
     pipeline = model_learned.pipeline
     rankings, described = pipeline.recommend(queries), pipeline.features(queries)
-    for query, ranking, (row_C, feature_CF) in zip(queries, rankings, described, strict=True):
+    for query, ranking, asked in zip(queries, rankings, described, strict=True):
         if len(query.history) == 0:
             assert (ranking.basis, ranking.profile) == (Basis.POPULARITY, Profile.FORMULA)
             continue
-        score_of = dict(zip(row_C.tolist(), (feature_CF @ weight_F).tolist(), strict=True))
+        score_of = dict(zip(asked.row_C.tolist(), (asked.feature_CF @ weight_F).tolist(), strict=True))
         assert sorted(ranking.row_R.tolist()) == sorted(score_of)
         np.testing.assert_allclose(ranking.score_R, [score_of[row] for row in ranking.row_R.tolist()], atol=1e-4)
         assert ranking.profile is Profile.LEARNED

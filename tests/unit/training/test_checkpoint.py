@@ -6,16 +6,24 @@ import hashlib
 import json
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 import torch
 
 from unbraid_core.errors import IntegrityError, NotFound
+from unbraid_core.features import FEATURE_NAMES
+from unbraid_core.interactions import product_names
 from unbraid_training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from unbraid_training.config import TrainConfig
 from unbraid_training.data.dataset import Dataset
 from unbraid_training.data.splits import LastEvents
+from unbraid_training.ranker.config import NetworkConfig, RankerConfig
+from unbraid_training.ranker.files import load_ranker, save_ranker
+
+if TYPE_CHECKING:
+    from tests.unit.training.conftest import TrainTiny
 
 FILES = ("model.safetensors", "statistics.safetensors", "items.arrow")
 
@@ -37,6 +45,20 @@ def test_a_saved_checkpoint_comes_back_whole(tiny_checkpoint: Checkpoint, tmp_pa
     for name, tensor in tiny_checkpoint.model.state_dict().items():
         assert torch.equal(loaded.model.state_dict()[name], tensor), name
     assert not loaded.model.training
+
+
+def test_a_run_with_an_interaction_network_comes_back_whole(
+    train_tiny: TrainTiny, tiny_config: TrainConfig, tmp_path: Path
+) -> None:
+    ranker = RankerConfig(head="interactions", network=NetworkConfig(hidden_count=8, epochs=1))
+    trained = train_tiny(tmp_path / "run", config=tiny_config.model_copy(update={"epochs": 1, "ranker": ranker})).ranker
+    assert trained is not None
+    assert trained.inputs.product
+    (tmp_path / "copy").mkdir()
+    loaded = load_ranker(save_ranker(trained, tmp_path / "copy"), tmp_path / "copy")
+    assert trained.head.features == loaded.head.features == [*FEATURE_NAMES, *product_names(tiny_config.dimension)]
+    feature_CF = np.random.default_rng(1).normal(size=(50, len(loaded.head.features))).astype(np.float32)
+    np.testing.assert_array_equal(loaded.head.score(feature_CF), trained.head.score(feature_CF))
 
 
 def test_it_says_what_it_was_trained_on(

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from unbraid_core.types import History
+from unbraid_core.features import FEATURE_NAMES
+from unbraid_core.pipeline import Pipeline
+from unbraid_core.types import FloatArray, History, Source
 from unbraid_training.config import DAY_S, TrainConfig
 from unbraid_training.data.dataset import Dataset
 from unbraid_training.data.splits import TimeWindow
@@ -16,9 +19,11 @@ from unbraid_training.data.synthetic import SyntheticSpec, plant
 from unbraid_training.evaluation.cases import Task
 from unbraid_training.item_statistics import log_popularity
 from unbraid_training.ranker.booster import fit_booster
-from unbraid_training.ranker.config import RankerConfig
+from unbraid_training.ranker.config import NetworkConfig, RankerConfig
 from unbraid_training.ranker.examples import RankerExamples
+from unbraid_training.ranker.heads import fit_head
 from unbraid_training.ranker.neighbours import fit_neighbours
+from unbraid_training.ranker.network import NetworkRanker
 from unbraid_training.ranker.origin import Origin, find_origins
 from unbraid_training.ranker.sources import fit_inputs
 from unbraid_training.score_fit import ALL_TIME_S
@@ -154,12 +159,23 @@ def test_where_events_do_not_reach_back_there_are_fewer_origins(shop: Dataset, s
 
 
 @pytest.fixture(scope="module")
-def examples(origins: list[Origin]) -> dict[Task, RankerExamples]:
-    origin = origins[0]
-    data = origin.holdout.train
+def pipeline(origins: list[Origin]) -> Pipeline:
+    """That of the newest origin, with an untrained model."""
+    data = origins[0].holdout.train
     trainer = Trainer(data, SETTINGS, log_popularity(data, ALL_TIME_S))
-    pipeline = model_pipeline(trainer.model.eval(), data, first_scoring(SETTINGS), SETTINGS.max_history)
-    return origin.examples(pipeline, CONFIG, 1, lambda: None)
+    return model_pipeline(trainer.model.eval(), data, first_scoring(SETTINGS), SETTINGS.max_history)
+
+
+@pytest.fixture(scope="module")
+def examples(origins: list[Origin], pipeline: Pipeline) -> dict[Task, RankerExamples]:
+    return origins[0].examples(pipeline, CONFIG, 1, lambda: None)
+
+
+@pytest.fixture(scope="module")
+def product_examples(origins: list[Origin], pipeline: Pipeline) -> dict[Task, RankerExamples]:
+    """The same for a head that reads products."""
+    settings = CONFIG.model_copy(update={"head": "interactions"})
+    return origins[0].examples(pipeline, settings, 1, lambda: None)
 
 
 def test_a_candidate_is_taken_where_it_is_a_target(origins: list[Origin], examples: dict[Task, RankerExamples]) -> None:
@@ -186,3 +202,49 @@ def test_the_trees_repeat_and_rank_by_their_scores(examples: dict[Task, RankerEx
     assert ranked[: len(best)].tolist() == best.tolist()
     both = RankerExamples.concatenated([part, replace(part)])
     assert len(both.row_C) == 2 * len(part.row_C)
+
+
+def test_every_candidate_knows_its_sources(examples: dict[Task, RankerExamples]) -> None:
+    for part in examples.values():
+        assert (part.source_C > 0).all()
+        found = Source(int(np.bitwise_or.reduce(part.source_C)))
+        assert Source.INTERESTS | Source.NEIGHBOURS | Source.FACTORS in found
+    assert not (examples[Task.NEW].source_C & Source.OWN_ITEMS).any()
+
+
+def test_products_stand_behind_the_same_features_and_add_up_to_an_affinity(
+    examples: dict[Task, RankerExamples], product_examples: dict[Task, RankerExamples]
+) -> None:
+    for task, part in product_examples.items():
+        feature_CF, product_CD = np.split(part.feature_CF, [len(FEATURE_NAMES)], axis=1)
+        np.testing.assert_array_equal(feature_CF, examples[task].feature_CF)
+        assert product_CD.shape[1] == SETTINGS.dimension
+        affinity_C = feature_CF[:, FEATURE_NAMES.index("affinity")]
+        np.testing.assert_allclose(product_CD.sum(axis=1) / SETTINGS.temperature, affinity_C, atol=1e-4)
+
+
+def test_a_network_repeats_and_survives_its_file(product_examples: dict[Task, RankerExamples], tmp_path: Path) -> None:
+    part = product_examples[Task.ALL]
+    network = NetworkConfig(hidden_count=8, epochs=1, batch_size=256)
+    settings = CONFIG.model_copy(update={"head": "interactions", "network": network})
+    ranker, again = (fit_head([part], settings, seed=3) for _ in range(2))
+    score_C = ranker.score(part.feature_CF)
+    np.testing.assert_array_equal(again.score(part.feature_CF), score_C)
+    ranker.write(tmp_path / "network")
+    opened = NetworkRanker.read(tmp_path / "network")
+    np.testing.assert_array_equal(opened.score(part.feature_CF), score_C)
+    assert opened.features == ranker.features
+
+
+def test_a_network_learns_what_no_sum_of_features_says() -> None:
+    """Taken where one dimension of the product is above 0: its sum, and every feature, is noise."""
+    rng = np.random.default_rng(5)
+    count, dimension = 6_000, 4
+    feature_CF: FloatArray = rng.normal(size=(count, len(FEATURE_NAMES) + dimension)).astype(np.float32)
+    taken_C = feature_CF[:, -1] > 0
+    part = RankerExamples(feature_CF, np.arange(count), np.ones(count, np.int64), taken_C, np.array([count]))
+    network = NetworkConfig(hidden_count=16, epochs=8, batch_size=128, learning_rate=1e-2)
+    ranker = fit_head([part], CONFIG.model_copy(update={"head": "interactions", "network": network}), seed=1)
+    fresh_CF: FloatArray = rng.normal(size=(1_000, feature_CF.shape[1])).astype(np.float32)
+    right_C = (ranker.score(fresh_CF) > 0) == (fresh_CF[:, -1] > 0)
+    assert right_C.mean() > 0.9

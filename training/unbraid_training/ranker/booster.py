@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar
 
 import lightgbm
 import numpy as np
@@ -22,13 +24,29 @@ class BoosterRanker:
         text: of the model, as LightGBM writes it.
     """
 
+    file_name: ClassVar[str] = "ranker.txt"
+
     def __init__(self, text: str) -> None:
         self.text = text
-        self._booster = lightgbm.Booster(model_str=text)
+        self.booster = lightgbm.Booster(model_str=text)
+
+    @classmethod
+    def read(cls, path: Path) -> BoosterRanker:
+        """Read what ``write`` wrote."""
+        return cls(path.read_text())
+
+    def write(self, path: Path) -> None:
+        """Write the text."""
+        path.write_text(self.text)
+
+    @property
+    def features(self) -> list[str]:
+        """Names of its columns, in order."""
+        return list(self.booster.feature_name())
 
     def score(self, feature_CF: FloatArray) -> DoubleArray:
         """Log odds that each candidate is taken: float64 [C]."""
-        return np.asarray(self._booster.predict(feature_CF, raw_score=True, num_threads=1), np.float64)
+        return np.asarray(self.booster.predict(feature_CF, raw_score=True, num_threads=1), np.float64)
 
 
 def fit_booster(parts: Sequence[RankerExamples], config: RankerConfig, seed: int) -> BoosterRanker:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["RankerConfig"]
+__all__ = ["HeadName", "NetworkConfig", "RankerConfig"]
 
 DAY_S = 86_400.0
 
@@ -15,10 +15,36 @@ Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 
 
+HeadName = Literal["trees", "interactions"]
+
+
+class NetworkConfig(BaseModel):
+    """Settings of the interaction network.
+
+    Attributes:
+        hidden_count: units of each of its two hidden layers.
+        epochs: passes over all examples.
+        batch_size: examples a step.
+        learning_rate: of the first step; it falls to 0.
+        weight_decay: AdamW's.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    hidden_count: Count = 64
+    epochs: Count = 3
+    batch_size: Count = 4096
+    learning_rate: Positive = 2e-3
+    weight_decay: NotNegative = 0.01
+
+
 class RankerConfig(BaseModel):
     """Settings of the ranker and its sources.
 
     Attributes:
+        head: what ranks: gradient-boosted trees over the features, or a network that also reads the element-wise
+            product of an item and the interest that speaks for it.
+        network: settings of that network.
         origin_count: how many earlier moments it learns from, at which all sources are fitted anew; 0: no ranker. One
             of them calibrates it, so there have to be two.
         user_count: at most so many users of each task at each origin.
@@ -36,6 +62,8 @@ class RankerConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    head: HeadName = "trees"
+    network: NetworkConfig = NetworkConfig()
     origin_count: Annotated[int, Field(ge=0)] = 3
     user_count: Count = 3000
     depth: Count = 150

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from unbraid_core.pipeline import Pipeline
+from unbraid_core.pipeline import Described, Pipeline
 from unbraid_core.types import BoolArray, DoubleArray, FloatArray, IntArray, Profile, Query
 from unbraid_training.evaluation.cases import Cases, Task
 from unbraid_training.evaluation.metrics import RANK_COUNT
@@ -24,32 +24,35 @@ class RankerExamples:
     Attributes:
         feature_CF: float32, of ``Pipeline.features``.
         row_C: the candidates.
+        source_C: their sources, as bits of ``Source``.
         taken_C: whether the candidate is a target of the user.
         size_Q: how many candidates each user has.
     """
 
     feature_CF: FloatArray
     row_C: IntArray
+    source_C: IntArray
     taken_C: BoolArray
     size_Q: IntArray
 
     @classmethod
     def of(cls, pipeline: Pipeline, cases: Cases, on_user: Callable[[], None]) -> RankerExamples:
         """Ask the pipeline, which is over the catalogue of the cases, about every user at their moment."""
-        rows, features, taken = [], [], []
+        found: list[Described] = []
+        taken = []
         for start in range(0, len(cases), BATCH_SIZE):
             users = range(start, min(start + BATCH_SIZE, len(cases)))
             queries = [_query(cases, user) for user in users]
-            for user, (row_C, feature_CF) in zip(users, pipeline.features(queries), strict=True):
-                rows.append(row_C)
-                features.append(feature_CF)
-                taken.append(np.isin(row_C, cases.targets[user]))
+            for user, described in zip(users, pipeline.features(queries), strict=True):
+                found.append(described)
+                taken.append(np.isin(described.row_C, cases.targets[user]))
                 on_user()
         return cls(
-            feature_CF=np.concatenate(features),
-            row_C=np.concatenate(rows),
+            feature_CF=np.concatenate([described.feature_CF for described in found]),
+            row_C=np.concatenate([described.row_C for described in found]),
+            source_C=np.concatenate([described.source_C for described in found]),
             taken_C=np.concatenate(taken),
-            size_Q=np.array([len(row_C) for row_C in rows]),
+            size_Q=np.array([len(described.row_C) for described in found]),
         )
 
     @classmethod

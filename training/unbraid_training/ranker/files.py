@@ -1,4 +1,4 @@
-"""The ranker in a checkpoint: the model as text, its inputs as tensors, the rest as JSON."""
+"""The ranker in a checkpoint: the model in a file of its kind, its inputs as tensors, the rest as JSON."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from unbraid_core.factors import Factors
 from unbraid_core.item_statistics import ItemStatistics
 from unbraid_core.neighbours import Neighbours
 from unbraid_core.ranker_inputs import RankerInputs
+from unbraid_training.ranker.config import HeadName
+from unbraid_training.ranker.heads import HEADS
 from unbraid_training.ranker.trained import TrainedRanker
 
-__all__ = ["RANKER_FILES", "RankerRecord", "load_ranker", "save_ranker"]
+__all__ = ["RankerRecord", "load_ranker", "save_ranker"]
 
-BOOSTER_FILE = "ranker.txt"
 INPUTS_FILE = "ranker.safetensors"
-RANKER_FILES = (BOOSTER_FILE, INPUTS_FILE)
 
 
 class RankerRecord(BaseModel):
@@ -26,6 +26,7 @@ class RankerRecord(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    head: HeadName = "trees"
     depth: int
     neighbour_half_life_s: float
     common_user_count: int
@@ -35,11 +36,16 @@ class RankerRecord(BaseModel):
     calibration: Calibration
     validation: dict[str, float]
 
+    @property
+    def files(self) -> tuple[str, str]:
+        """What it needs beside itself."""
+        return HEADS[self.head].file_name, INPUTS_FILE
+
 
 def save_ranker(ranker: TrainedRanker, folder: Path) -> RankerRecord:
-    """Write RANKER_FILES; what they do not hold is returned."""
+    """Write the files of a record; what they do not hold is returned in it."""
     inputs = ranker.inputs
-    (folder / BOOSTER_FILE).write_text(ranker.booster_text)
+    ranker.head.write(folder / ranker.head.file_name)
     tensors = {
         "neighbour_row_IM": inputs.neighbours.row_IM,
         "neighbour_weight_IM": inputs.neighbours.weight_IM,
@@ -48,6 +54,7 @@ def save_ranker(ranker: TrainedRanker, folder: Path) -> RankerRecord:
     }
     save_file(tensors, folder / INPUTS_FILE)
     return RankerRecord(
+        head="interactions" if inputs.product else "trees",
         depth=inputs.depth,
         neighbour_half_life_s=inputs.neighbours.half_life_s,
         common_user_count=ranker.common_user_count,
@@ -61,7 +68,7 @@ def save_ranker(ranker: TrainedRanker, folder: Path) -> RankerRecord:
 
 def load_ranker(record: RankerRecord, folder: Path) -> TrainedRanker:
     """Read what ``save_ranker`` wrote; the files were checked."""
-    tensors = load_file(folder / INPUTS_FILE)
+    tensors, head = load_file(folder / INPUTS_FILE), HEADS[record.head]
     inputs = RankerInputs(
         neighbours=Neighbours(
             tensors["neighbour_row_IM"], tensors["neighbour_weight_IM"], record.neighbour_half_life_s
@@ -69,9 +76,10 @@ def load_ranker(record: RankerRecord, folder: Path) -> TrainedRanker:
         factors=Factors(tensors["factor_IF"], record.factor_confidence, record.factor_regularisation),
         statistics=ItemStatistics(tensors["statistic_IS"], record.reference_time_s),
         depth=record.depth,
+        product=record.head == "interactions",
     )
     return TrainedRanker(
-        booster_text=(folder / BOOSTER_FILE).read_text(),
+        head=head.read(folder / head.file_name),
         inputs=inputs,
         common_user_count=record.common_user_count,
         calibration=record.calibration,

@@ -10,9 +10,9 @@ from unbraid_training.calibration import fit_calibration
 from unbraid_training.data.dataset import Dataset
 from unbraid_training.evaluation.cases import Task
 from unbraid_training.evaluation.metrics import user_metrics
-from unbraid_training.ranker.booster import BoosterRanker, fit_booster
 from unbraid_training.ranker.config import RankerConfig
 from unbraid_training.ranker.examples import RankerExamples
+from unbraid_training.ranker.heads import Head, fit_head
 from unbraid_training.ranker.origin import Origin
 from unbraid_training.ranker.sources import fit_inputs
 from unbraid_training.ranker.trained import TrainedRanker
@@ -40,16 +40,16 @@ def fit_ranker(
         examples: of every origin.
         data: all training events.
         config: settings.
-        seed: of factors and trees.
+        seed: of factors and ranker.
     """
     unseen = examples[MEASURED]
     others = [parts for position, parts in enumerate(examples) if position != MEASURED]
-    blind = fit_booster([part for parts in others for part in parts.values()], config, seed)
+    blind = fit_head([part for parts in others for part in parts.values()], config, seed)
     score_C = np.concatenate([blind.score(part.feature_CF) for part in unseen.values()])
     taken_C = np.concatenate([part.taken_C for part in unseen.values()])
-    ranker = fit_booster([part for parts in examples for part in parts.values()], config, seed)
+    ranker = fit_head([part for parts in examples for part in parts.values()], config, seed)
     return TrainedRanker(
-        booster_text=ranker.text,
+        head=ranker,
         inputs=fit_inputs(data, config, seed),
         common_user_count=config.common_user_count,
         calibration=fit_calibration(score_C, taken_C),
@@ -57,7 +57,7 @@ def fit_ranker(
     )
 
 
-def _validate(ranker: BoosterRanker, origin: Origin, examples: Mapping[Task, RankerExamples]) -> dict[str, float]:
+def _validate(ranker: Head, origin: Origin, examples: Mapping[Task, RankerExamples]) -> dict[str, float]:
     """Mean metrics of both tasks, named as in ``new ndcg@50``."""
     means: dict[str, float] = {}
     for task, part in examples.items():

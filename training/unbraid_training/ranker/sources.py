@@ -26,6 +26,7 @@ def fit_inputs(train: Dataset, config: RankerConfig, seed: int) -> RankerInputs:
         factors=_fit_factors(train, config, seed),
         statistics=_fit_statistics(train),
         depth=config.depth,
+        product=config.head == "interactions",
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from unbraid_core.calibration import Calibration
 from unbraid_core.ranker_inputs import RankerInputs
+from unbraid_training.ranker.heads import Head
 
 __all__ = ["TrainedRanker"]
 
@@ -15,14 +16,14 @@ class TrainedRanker:
     """The learned profile.
 
     Attributes:
-        booster_text: the model, as LightGBM writes it.
+        head: the model.
         inputs: its sources and statistics, fitted on all training events.
         common_user_count: fewest users that two neighbours have in common.
         calibration: log odds to probabilities.
         validation: metrics at one origin, of a ranker that learned from the others only.
     """
 
-    booster_text: str
+    head: Head
     inputs: RankerInputs
     common_user_count: int
     calibration: Calibration
