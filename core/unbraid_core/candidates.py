@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from unbraid_core.draft import Draft
+from unbraid_core.item_statistics import POPULAR_COLUMNS
+from unbraid_core.live.popular_rows import PopularRows
+from unbraid_core.live.stacked_rows import StackedRows
 from unbraid_core.scoring import quotas
-from unbraid_core.types import DoubleArray, IntArray, Profile, Scoring, Source
+from unbraid_core.types import DoubleArray, FloatArray, IntArray, Interests, Profile, Scoring, SearchPlan, Source
 
 if TYPE_CHECKING:
     from unbraid_core.pipeline import Pipeline
@@ -19,29 +23,56 @@ if TYPE_CHECKING:
 __all__ = ["find_by_factors", "find_by_interests", "find_neighbours", "find_own_items", "find_popular"]
 
 
+MOST_PASSED_OVER = 256
+"""How many blocked rows an index is asked for in vain, at most, before it is told which rows are allowed."""
+RARE_SHARE = 1 / 16
+"""Up to this share of the rows, the allowed ones are put in order; of more, the popular ones are looked through."""
+
+
 def find_by_interests(pipeline: Pipeline, drafts: Sequence[Draft]) -> None:
-    """One index call for all interests of all queries; each list loses blocked rows first, then is cut to its quota."""
-    asking = [(draft, draft.interests) for draft in drafts if draft.interests is not None]
-    if not asking:
-        return
-    quotas_BK = [quotas(interests.log_share_K, _scoring(pipeline, draft)) for draft, interests in asking]
-    depth_B = [
-        min(int(quota_K.max()) + draft.blocked_count, pipeline.searcher.size)
-        for (draft, _), quota_K in zip(asking, quotas_BK, strict=True)
+    """The best rows of each interest, blocked ones left out, cut to its quota.
+
+    One index call searches for all interests of all queries that block few rows, and finds those as well. A query with
+    a filter, or one that blocks many rows, has a call of its own that keeps to its allowed rows.
+    """
+    asking = [
+        (draft, draft.interests, quotas(draft.interests.log_share_K, _scoring(pipeline, draft)))
+        for draft in drafts
+        if draft.interests is not None
     ]
-    vectors_QD = np.concatenate([interests.vectors_KD for _, interests in asking])
+    together = [asked for asked in asking if not _keeps_to_allowed(asked[0])]
+    if together:
+        _search_together(pipeline, together)
+    for draft, interests, quota_K in asking:
+        if _keeps_to_allowed(draft):
+            hits = pipeline.searcher.search(interests.vectors_KD, int(quota_K.max()), ~draft.blocked_I)
+            _keep(draft, quota_K, hits.row_QC, hits.plan)
+
+
+def _keeps_to_allowed(draft: Draft) -> bool:
+    return draft.query.is_filtered or draft.blocked_count > MOST_PASSED_OVER
+
+
+def _search_together(pipeline: Pipeline, asking: Sequence[tuple[Draft, Interests, IntArray]]) -> None:
+    depth_B = [min(int(quota_K.max()) + draft.blocked_count, pipeline.searcher.size) for draft, _, quota_K in asking]
+    vectors_QD = np.concatenate([interests.vectors_KD for _, interests, _ in asking])
     hits = pipeline.searcher.search(vectors_QD, max(depth_B))
     found_BKC = hits.row_QC.reshape(len(asking), -1, hits.row_QC.shape[1])
-    for (draft, _), quota_K, depth, deepest_KC in zip(asking, quotas_BK, depth_B, found_BKC, strict=True):
-        row_KC = deepest_KC[:, :depth]
-        found_KC = row_KC >= 0
-        allowed_KC = found_KC & ~draft.blocked_I[row_KC]
-        kept_KC = allowed_KC & (np.cumsum(allowed_KC, axis=1) <= quota_K[:, None])
-        row_C = np.unique(row_KC[kept_KC])
-        draft.removed["blocked"] = int(found_KC.sum() - allowed_KC.sum())
-        draft.removed["over_quota"] = int(allowed_KC.sum() - kept_KC.sum())
-        draft.removed["found_again"] = int(kept_KC.sum()) - len(row_C)
-        draft.add(row_C, Source.INTERESTS)
+    for (draft, _, quota_K), depth, deepest_KC in zip(asking, depth_B, found_BKC, strict=True):
+        _keep(draft, quota_K, deepest_KC[:, :depth], hits.plan)
+
+
+def _keep(draft: Draft, quota_K: IntArray, row_KC: IntArray, plan: SearchPlan) -> None:
+    """Each list loses blocked rows first, then it is cut to its quota."""
+    found_KC = row_KC >= 0
+    allowed_KC = found_KC & ~draft.blocked_I[row_KC]
+    kept_KC = allowed_KC & (np.cumsum(allowed_KC, axis=1) <= quota_K[:, None])
+    row_C = np.unique(row_KC[kept_KC])
+    draft.plan = plan
+    draft.removed["blocked"] = int(found_KC.sum() - allowed_KC.sum())
+    draft.removed["over_quota"] = int(allowed_KC.sum() - kept_KC.sum())
+    draft.removed["found_again"] = int(kept_KC.sum()) - len(row_C)
+    draft.add(row_C, Source.INTERESTS)
 
 
 def find_neighbours(pipeline: Pipeline, drafts: Sequence[Draft]) -> None:
@@ -68,17 +99,41 @@ def find_own_items(_pipeline: Pipeline, drafts: Sequence[Draft]) -> None:
 def find_popular(pipeline: Pipeline, drafts: Sequence[Draft]) -> None:
     """Popular items: always in profile ``learned``; in any other where a list would be short, or have no choice."""
     for draft, inputs in _learned(pipeline, drafts):
-        for popular_row_I in inputs.statistics.popular_row_PI:
-            draft.add(popular_row_I[: inputs.depth], Source.POPULAR)
+        statistics = inputs.statistics
+        for column, popular_row_I in zip(POPULAR_COLUMNS, statistics.popular_row_PI, strict=True):
+            if draft.query.is_filtered:
+                of_column = partial(_of_column, statistics.value_IS, column)
+                draft.add(_most_popular(draft, popular_row_I, of_column, inputs.depth), Source.POPULAR)
+            else:
+                draft.add(popular_row_I[: inputs.depth], Source.POPULAR)
     for draft in drafts:
         query, wanted = draft.query, draft.query.limit
         if query.diversity > 0 and draft.interests is None:
             wanted = max(wanted, pipeline.scoring.candidate_count)
         missing = wanted - len(draft.row_C)
         if missing > 0:
-            popular_C = draft.allowed(pipeline.popular_row_I[: wanted + draft.blocked_count])
+            popular_C = _most_popular(draft, pipeline.popular_row_I, pipeline.log_popularity_I.__getitem__, wanted)
             fresh_C = popular_C[~np.isin(popular_C, draft.row_C)]
             draft.add(fresh_C[:missing], Source.POPULAR)
+
+
+def _most_popular(
+    draft: Draft, popular_row_I: IntArray | PopularRows, popularity_of: Callable[[IntArray], FloatArray], count: int
+) -> IntArray:
+    """The ``count`` most popular allowed rows, or all that there are; equal ones in the order of rows."""
+    if draft.allowed_count <= RARE_SHARE * len(draft.blocked_I):
+        row_A = np.flatnonzero(~draft.blocked_I)
+        return row_A[np.argsort(-popularity_of(row_A), kind="stable")[:count]]
+    reach = count
+    while True:
+        reach *= 2
+        popular_C = draft.allowed(popular_row_I[:reach])[:count]
+        if len(popular_C) == min(count, draft.allowed_count):
+            return popular_C
+
+
+def _of_column(value_IS: FloatArray | StackedRows[np.float32], column: int, rows: IntArray) -> FloatArray:
+    return value_IS[rows][:, column]
 
 
 def _scoring(pipeline: Pipeline, draft: Draft) -> Scoring:

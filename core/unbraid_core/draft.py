@@ -17,6 +17,7 @@ from unbraid_core.types import (
     Query,
     Ranking,
     ScoreTerms,
+    SearchPlan,
     Source,
 )
 
@@ -35,7 +36,8 @@ class Draft:
     """What the stages know about one query so far; the candidate arrays are parallel, in the order of rows.
 
     ``blocked_I`` are the rows that must not come back, tombstones included; ``blocked_count`` of them are not
-    tombstones: so many of the best rows of any list may have to be passed over.
+    tombstones: so many of the best rows of any list may have to be passed over. ``matching_count`` rows pass the
+    filter, ``allowed_count`` are not blocked at all.
     """
 
     query: Query
@@ -53,6 +55,9 @@ class Draft:
     terms: ScoreTerms = NO_TERMS
     feature_CF: FloatArray = field(default_factory=lambda: NO_FEATURES)
     removed: dict[str, int] = field(default_factory=dict)
+    plan: SearchPlan | None = None
+    matching_count: int | None = None
+    allowed_count: int = 0
 
     @property
     def profile(self) -> Profile:
@@ -96,4 +101,7 @@ class Draft:
             profile=self.profile,
             interests=self.interests,
             removed=self.removed,
+            plan=self.plan,
+            matching_count=self.matching_count,
+            allowed_count=self.allowed_count,
         )

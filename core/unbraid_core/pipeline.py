@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from unbraid_core.attributes import Attributes
 from unbraid_core.calibration import Calibration
 from unbraid_core.candidates import find_by_factors, find_by_interests, find_neighbours, find_own_items, find_popular
 from unbraid_core.categories import Categories
@@ -75,6 +76,7 @@ class Pipeline:
         calibrations: scores to probabilities, for each profile that has them.
         categories: of the catalogue, for diversity; None where no item has any.
         tombstone_I: which rows are dead; ``searcher`` and ``popular_row_I`` leave them out. None where all are alive.
+        attributes: of the catalogue; None where no query filters by them.
     """
 
     encoder: Encoder
@@ -90,6 +92,7 @@ class Pipeline:
     calibrations: Mapping[Profile, Calibration] = field(default_factory=dict)
     categories: Categories | None = None
     tombstone_I: BoolArray | None = None
+    attributes: Attributes | None = None
 
     def recommend(self, queries: Sequence[Query]) -> list[Ranking]:
         """Answer a batch of queries; no answer depends on the others in its batch.
@@ -97,7 +100,8 @@ class Pipeline:
         A ranking is shorter than its limit only if fewer items of the catalogue are allowed.
 
         Raises:
-            InvalidInput: a query wants profile ``learned``, and there is no ranker.
+            InvalidInput: a query wants profile ``learned``, and there is no ranker, or filters by what the catalogue
+                does not have.
         """
         if self.ranker is None and any(query.profile is Profile.LEARNED for query in queries):
             raise InvalidInput(
@@ -141,15 +145,33 @@ class Pipeline:
 
 
 def _block(pipeline: Pipeline, drafts: Sequence[Draft]) -> None:
-    """Mark what must not come back: dead rows, excluded items, and seen ones unless they are asked for."""
+    """Mark what must not come back: dead rows, what does not match, excluded items, seen ones unless asked for."""
     row_count, tombstone_I = len(pipeline.item_vectors_ID), pipeline.tombstone_I
     tombstone_count = 0 if tombstone_I is None else int(np.count_nonzero(tombstone_I))
     for draft in drafts:
+        query = draft.query
         draft.blocked_I = np.zeros(row_count, np.bool_) if tombstone_I is None else tombstone_I.copy()
-        draft.blocked_I[draft.query.excluded_row_X] = True
-        if not draft.query.include_seen:
-            draft.blocked_I[draft.query.history.row_N] = True
-        draft.blocked_count = int(np.count_nonzero(draft.blocked_I)) - tombstone_count
+        if query.is_filtered:
+            draft.blocked_I |= ~_matching(pipeline, query)
+            draft.matching_count = row_count - int(np.count_nonzero(draft.blocked_I))
+        draft.blocked_I[query.excluded_row_X] = True
+        if not query.include_seen:
+            draft.blocked_I[query.history.row_N] = True
+        draft.allowed_count = row_count - int(np.count_nonzero(draft.blocked_I))
+        draft.blocked_count = row_count - draft.allowed_count - tombstone_count
+
+
+def _matching(pipeline: Pipeline, query: Query) -> BoolArray:
+    """Which rows the filter of a query lets through, and its list of allowed rows."""
+    matching_I = np.ones(len(pipeline.item_vectors_ID), np.bool_)
+    if query.filter is not None:
+        assert pipeline.attributes is not None
+        matching_I = pipeline.attributes.matching(query.filter)
+    if query.allowed_row_A is not None:
+        listed_I = np.zeros(len(matching_I), np.bool_)
+        listed_I[query.allowed_row_A] = True
+        matching_I &= listed_I
+    return matching_I
 
 
 def _encode(pipeline: Pipeline, drafts: Sequence[Draft]) -> None:

@@ -18,6 +18,8 @@ from enum import IntFlag, StrEnum
 import numpy as np
 import numpy.typing as npt
 
+from unbraid_core.filter import Filter
+
 __all__ = [
     "Basis",
     "BoolArray",
@@ -192,6 +194,7 @@ class Basis(StrEnum):
 class Query:
     """One question to the pipeline: who, when, how many, and what must not come back.
 
+    ``filter`` and ``allowed_row_A`` say which items may come back at all; where both are None, any may.
     ``min_probability`` leaves out what is less likely, and with it all that no probability is known of.
     ``diversity`` is 0 for the order of the scores, up to 1 for items as unlike each other as can be: see ``diversify``.
     """
@@ -204,6 +207,13 @@ class Query:
     profile: Profile = Profile.FORMULA
     min_probability: float = 0.0
     diversity: float = 0.0
+    filter: Filter | None = None
+    allowed_row_A: IntArray | None = None
+
+    @property
+    def is_filtered(self) -> bool:
+        """Whether it says which items may come back."""
+        return self.filter is not None or self.allowed_row_A is not None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -240,6 +250,8 @@ class Ranking:
     ``interest_R`` is the index of the interest that speaks for each item, -1 where none does. ``removed`` counts what
     was taken out, by reason: hits of the index that were ``blocked``, ``over_quota`` or ``found_again``, and candidates
     that were ``improbable`` or ``beyond_limit``.
+    ``plan`` is how the interests were searched for, None where there are none. ``matching_count`` is how many items the
+    filter lets through, None where there is none, and ``allowed_count`` how many of those are not blocked otherwise.
     """
 
     row_R: IntArray
@@ -252,3 +264,6 @@ class Ranking:
     profile: Profile
     interests: Interests | None
     removed: dict[str, int]
+    plan: SearchPlan | None
+    matching_count: int | None
+    allowed_count: int

@@ -8,6 +8,7 @@ from functools import cache
 
 import numpy as np
 
+from unbraid_core.attributes import Attributes
 from unbraid_core.categories import Categories
 from unbraid_core.errors import IncompatibleError
 from unbraid_core.item_change import ItemChange
@@ -147,6 +148,7 @@ def load_model(release: Release, device: Device) -> Model:
         ranker_inputs=release.ranker_inputs,
         ranker=None if manifest.ranker is None else OnnxRanker(release.path(RANKER), manifest.ranker),
         categories=Categories.of(release.catalogue),
+        attributes=Attributes.of(release.catalogue),
     )
     delta = Delta.none(_released_items(release, pipeline))
     return Model(

@@ -40,6 +40,7 @@ def live_pipeline(released: Pipeline, delta: Delta, searcher: Searcher) -> Pipel
         tombstone_I=tombstone_I,
         ranker_inputs=None if inputs is None else _ranker_inputs(inputs, added, tombstone_I),
         categories=delta.categories,
+        attributes=None if released.attributes is None else released.attributes.followed_by(delta.table),
     )
 
 

@@ -8,8 +8,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
+from unbraid_core.attributes import Attributes
+from unbraid_core.catalogue import Catalogue
+from unbraid_core.filter import AttributeKind, Filter, Match, RangeCondition, TextCondition
 from unbraid_core.pipeline import Pipeline
 from unbraid_core.release import ReleaseManifest, ReleaseStore, Staging, open_release, publish_release
 from unbraid_core.types import FloatArray, History, HistoryBatch, InterestBatch, Query, Scoring
@@ -96,8 +100,25 @@ def draw_scoring(rng: np.random.Generator) -> Scoring:
     )
 
 
+def draw_attributes(rng: np.random.Generator, item_count: int) -> Catalogue:
+    """Items of up to three kinds each, with a price."""
+    return Catalogue.of(
+        [str(row) for row in range(item_count)],
+        categories=[rng.choice(["a", "b", "c"], rng.integers(0, 4)).tolist() for _ in range(item_count)],
+        attributes={"price": pa.array(rng.integers(0, 10, item_count))},
+    )
+
+
+def draw_filter(rng: np.random.Generator) -> Filter:
+    """One or two conditions, from most items to none."""
+    match = list(Match)[rng.integers(3)]
+    of_kinds = TextCondition("categories", match, tuple(rng.choice(["a", "b", "c", "d"], rng.integers(1, 4)).tolist()))
+    in_range = RangeCondition("price", AttributeKind.NUMBER, float(rng.integers(0, 10)), most_excluded=True)
+    return Filter(((of_kinds,), (in_range,), (of_kinds, in_range))[rng.integers(3)])
+
+
 def draw_query(rng: np.random.Generator, item_count: int) -> Query:
-    """Somebody with up to 12 events, some of them ahead of the clock, who may block a part of the catalogue."""
+    """Somebody with up to 12 events, some of them ahead of the clock, who may block or filter part of the catalogue."""
     event_count = int(rng.integers(0, 13))
     history = History(
         row_N=rng.integers(0, item_count, event_count),
@@ -110,6 +131,8 @@ def draw_query(rng: np.random.Generator, item_count: int) -> Query:
         limit=int(rng.integers(1, item_count + 3)),
         include_seen=bool(rng.integers(2)),
         excluded_row_X=rng.integers(0, item_count, rng.integers(0, 6)),
+        filter=draw_filter(rng) if rng.random() < 0.5 else None,
+        allowed_row_A=rng.integers(0, item_count, rng.integers(0, 30)) if rng.random() < 0.2 else None,
     )
 
 
@@ -132,6 +155,7 @@ def make_world() -> MakeWorld:
             half_life_s_K=np.exp(rng.uniform(np.log(12 * HOUR_S), np.log(12 * MONTH_S), interest_count)),
             scoring=draw_scoring(rng),
             max_history=int(rng.integers(1, 11)),
+            attributes=Attributes.of(draw_attributes(rng, item_count)),
         )
         return pipeline, [draw_query(rng, item_count) for _ in range(query_count)]
 

@@ -108,7 +108,7 @@ def meets(row: Row, condition: Condition) -> bool:
 
 @given(st.lists(items, min_size=1, max_size=80), st.lists(conditions(), min_size=1, max_size=4))
 def test_the_items_that_match_are_those_that_meet_every_condition(rows: list[Row], wanted: list[Condition]) -> None:
-    attributes = Attributes(catalogue(rows))
+    attributes = Attributes.of(catalogue(rows))
     matching_I = attributes.matching(Filter(tuple(wanted)))
     assert matching_I.dtype == np.bool_
     assert matching_I.tolist() == [all(meets(row, condition) for condition in wanted) for row in rows]
@@ -122,7 +122,7 @@ def one(condition: Condition) -> Filter:
 def test_common_and_rare_values_of_a_large_catalogue_are_found() -> None:
     rng = np.random.default_rng(0)
     code_I = np.minimum(rng.geometric(0.2, 5_000), 40)
-    attributes = Attributes(
+    attributes = Attributes.of(
         Catalogue.of([str(i) for i in range(5_000)], attributes={"shop": pa.array([str(code) for code in code_I])})
     )
     for code in range(1, 41):
@@ -134,7 +134,7 @@ def test_common_and_rare_values_of_a_large_catalogue_are_found() -> None:
 def test_narrow_and_wide_ranges_of_a_large_catalogue_are_found() -> None:
     price_I = np.random.default_rng(0).normal(size=5_000)
     price_I[::7] = np.nan
-    attributes = Attributes(Catalogue.of([str(i) for i in range(5_000)], attributes={"price": pa.array(price_I)}))
+    attributes = Attributes.of(Catalogue.of([str(i) for i in range(5_000)], attributes={"price": pa.array(price_I)}))
     for least, most in ((-9.0, 9.0), (0.0, 0.01), (0.5, 1.5), (4.0, 9.0)):
         wanted = one(RangeCondition("price", AttributeKind.NUMBER, least, most))
         np.testing.assert_array_equal(attributes.matching(wanted), (price_I >= least) & (price_I <= most))
@@ -165,17 +165,17 @@ def test_narrow_and_wide_ranges_of_a_large_catalogue_are_found() -> None:
 def test_every_stored_type_of_a_kind_is_filtered_by(
     column: pa.Array[Any], kind: AttributeKind, condition: Condition
 ) -> None:
-    attributes = Attributes(Catalogue.of(["a", "b"], attributes={"it": column}))
+    attributes = Attributes.of(Catalogue.of(["a", "b"], attributes={"it": column}))
     assert attributes.kinds["it"] is kind
     assert attributes.matching(one(condition)).tolist() == [False, True]
 
 
 def test_a_column_that_no_condition_is_for_is_no_attribute() -> None:
-    attributes = Attributes(Catalogue.of(["a"], attributes={"blob": pa.array([b"x"]), "pair": pa.array([[1, 2]])}))
+    attributes = Attributes.of(Catalogue.of(["a"], attributes={"blob": pa.array([b"x"]), "pair": pa.array([[1, 2]])}))
     assert list(attributes.kinds) == ["categories"]
 
 
-SHOP = Attributes(
+SHOP = Attributes.of(
     catalogue([{"categories": ["x"], "brand": "b", "price": 1.0, "stock": 1, "created_time": 1, "sale": True}])
 )
 
@@ -242,7 +242,7 @@ def test_threads_that_ask_first_get_the_same_answer() -> None:
         }
         for i in range(500)
     ]
-    attributes = Attributes(catalogue(rows))
+    attributes = Attributes.of(catalogue(rows))
     wanted = Filter((TextCondition("categories", Match.ANY, ("Zoo", "")), number(100.0)))
     with ThreadPoolExecutor(8) as threads:
         answers = list(threads.map(lambda _: attributes.matching(wanted), range(32)))
@@ -255,7 +255,7 @@ def test_memory_is_bounded_by_the_values() -> None:
     """Of one brand an item, half of them one and the same: less than 4 bytes an item. Of one number: 12 bytes."""
     brands = ["big" if i % 2 else f"small {i % 400}" for i in range(20_000)]
     columns = {"brand": pa.array(brands), "price": pa.array(np.arange(20_000.0))}
-    attributes = Attributes(Catalogue.of([str(i) for i in range(20_000)], attributes=columns))
+    attributes = Attributes.of(Catalogue.of([str(i) for i in range(20_000)], attributes=columns))
     assert attributes.size_bytes == 0
     attributes.matching(one(TextCondition("brand", Match.ANY, ("big",))))
     assert 0 < attributes.size_bytes < 4 * 20_000

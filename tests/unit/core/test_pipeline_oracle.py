@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from unbraid_core.pipeline import Pipeline
 from unbraid_core.scoring import quotas
-from unbraid_core.types import Basis, HistoryBatch, IntArray, Query, Ranking, Source
+from unbraid_core.types import Basis, HistoryBatch, IntArray, Query, Ranking, SearchPlan, Source
 
 if TYPE_CHECKING:
     from tests.unit.core.conftest import MakeWorld
@@ -51,7 +51,18 @@ class Oracle:
         blocked = set(self.query.excluded_row_X.tolist())
         if not self.query.include_seen:
             blocked |= set(self.query.history.row_N.tolist())
-        return [row for row in range(len(self.pipeline.item_vectors_ID)) if row not in blocked]
+        return [row for row in self.matching if row not in blocked]
+
+    @property
+    def matching(self) -> list[int]:
+        """The test of the attributes has an oracle for filters."""
+        rows = list(range(len(self.pipeline.item_vectors_ID)))
+        if self.query.filter is not None:
+            assert self.pipeline.attributes is not None
+            matching_I = self.pipeline.attributes.matching(self.query.filter)
+            rows = np.flatnonzero(matching_I).tolist()
+        listed = self.query.allowed_row_A
+        return [row for row in rows if listed is None or row in listed]
 
     def interests(self) -> tuple[list[list[float]], list[float]]:
         """The vectors, and the share of each."""
@@ -173,8 +184,10 @@ def test_what_was_found_is_removed_for_a_reason_or_a_candidate(make_world: MakeW
     if ranking.interests is None:
         assert ranking.removed == {"beyond_limit": 0}
         return
-    blocked = item_count - len(Oracle(pipeline, query).allowed)
-    depth = min(item_count, int(quotas(ranking.interests.log_share_K, pipeline.scoring).max()) + blocked)
+    allowed = len(Oracle(pipeline, query).allowed)
+    blocked = 0 if query.is_filtered else item_count - allowed
+    wanted = int(quotas(ranking.interests.log_share_K, pipeline.scoring).max())
+    depth = min(wanted, allowed) if query.is_filtered else min(item_count, wanted + blocked)
     candidates = int((ranking.source_R & Source.INTERESTS > 0).sum())
     assert sum(ranking.removed.values()) + candidates == depth * len(pipeline.half_life_s_K)
     assert min(ranking.removed.values()) >= 0
@@ -200,6 +213,16 @@ def test_nothing_blocked_comes_back_and_a_list_is_short_only_if_no_more_is_allow
     assert len(set(ranking.row_R.tolist())) == len(ranking.row_R)
     assert set(ranking.row_R.tolist()) <= set(allowed)
     assert len(ranking.row_R) == min(query.limit, len(allowed))
+
+
+@given(seed=seeds)
+def test_an_answer_says_how_it_was_searched_for_and_how_many_items_there_were(make_world: MakeWorld, seed: int) -> None:
+    pipeline, (query,) = make_world(seed)
+    (ranking,) = pipeline.recommend([query])
+    oracle = Oracle(pipeline, query)
+    assert ranking.allowed_count == len(oracle.allowed)
+    assert ranking.matching_count == (len(oracle.matching) if query.is_filtered else None)
+    assert ranking.plan is (SearchPlan.SCAN if len(query.history) > 0 else None)
 
 
 @given(seed=seeds)
