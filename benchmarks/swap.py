@@ -6,7 +6,7 @@ Two releases differ in the titles of their items. A round is ``unbraid index reb
 not active, then ``unbraid release gc``; it ends when the server answers from the child. The clients ask from a process
 of their own, each at its rate however long the answers take, and latency counts from the moment at which a call was
 due. Prints failed calls, answers in which release_id and titles do not belong together, latencies before and during the
-rounds, and the server's memory after the first rounds and after the last.
+rounds and around takeovers, and the server's memory after the first rounds and after the last.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+from benchmarks.server_process import UNBRAID, server_process
 from benchmarks.steady_load import Call, parse_calls
 from benchmarks.synthetic_release import RECALL, publish_synthetic_release
 from rich.console import Console
@@ -34,12 +35,13 @@ from rich.table import Table
 from unbraid_client import UnbraidClient
 from unbraid_core.release import ReleaseStore
 
-UNBRAID = [sys.executable, "-m", "unbraid_cli"]
 TITLES = ("even", "odd")
 QUIET_S = 20.0
 SETTLED_AFTER = 5
 POLL_S = 0.05
 NICE = 10
+# What counts as around a takeover: it takes a fraction of a second, and the one that is seen has just ended.
+BEFORE_S, AFTER_S = 1.0, 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,16 +57,6 @@ class Memory:
         status = Path(f"/proc/{process_id}/status").read_text()
         kilobytes = {name: int(size) for name, size in re.findall(r"^(\w+):\s+(\d+) kB$", status, re.MULTILINE)}
         return cls(kilobytes["VmRSS"] / 1e3, kilobytes["RssAnon"] / 1e3)
-
-
-@contextmanager
-def server(releases: Path) -> Iterator[tuple[str, int]]:
-    """A server of the active release: its address and its process id."""
-    order = ["serve", "--port", "0", "--releases", str(releases), "--state", str(releases.parent / "state.db")]
-    with subprocess.Popen([*UNBRAID, *order], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
-        assert process.stdout
-        yield process.stdout.readline().split()[2].rstrip(","), process.pid
-        process.terminate()
 
 
 @contextmanager
@@ -89,8 +81,12 @@ def unbraid(*arguments: str) -> None:
         raise subprocess.CalledProcessError(process.returncode, process.args)
 
 
-def play_round(store: ReleaseStore, client: UnbraidClient, title_of: dict[str, str]) -> None:
-    """Rebuild the release that is not active, activate the child, and wait for the server to answer from it."""
+def play_round(store: ReleaseStore, client: UnbraidClient, title_of: dict[str, str]) -> float:
+    """Rebuild the release that is not active, activate the child, and wait for the server to answer from it.
+
+    Returns:
+        When it did, epoch seconds.
+    """
     where = ["--releases", str(store.root)]
     base = store.previous_id()
     assert base
@@ -100,12 +96,21 @@ def play_round(store: ReleaseStore, client: UnbraidClient, title_of: dict[str, s
     title_of[child] = title_of[base]
     while client.get_status().release.release_id != child:
         time.sleep(POLL_S)
+    taken_over_s = time.time()
     unbraid("release", "gc", "--keep", "0", *where)
+    return taken_over_s
 
 
-def report(quiet: Sequence[Call], busy: Sequence[Call], title_of: dict[str, str], memory: Sequence[Memory]) -> Table:
+def report(
+    quiet: Sequence[Call],
+    busy: Sequence[Call],
+    takeovers_s: Sequence[float],
+    title_of: dict[str, str],
+    memory: Sequence[Memory],
+) -> Table:
     """What the callers noticed."""
     calls = [*quiet, *busy]
+    close = [call for call in busy if any(-BEFORE_S < call.due_s - each_s < AFTER_S for each_s in takeovers_s)]
     mixed = [call for call in calls if call.release_id and call.titles != {title_of[call.release_id]}]
     settled = memory[min(SETTLED_AFTER, len(memory)) - 1 :]
     resident = [each.resident for each in settled]
@@ -113,7 +118,7 @@ def report(quiet: Sequence[Call], busy: Sequence[Call], title_of: dict[str, str]
     table.add_row("calls", f"{len(calls):,}, answered by {len({call.release_id for call in calls})} releases")
     table.add_row("failed", str(sum(call.release_id is None for call in calls)))
     table.add_row("mixed", str(len(mixed)))
-    for name, part in (("before the rounds", quiet), ("during the rounds", busy)):
+    for name, part in (("before the rounds", quiet), ("during the rounds", busy), ("around takeovers", close)):
         p50, p99, longest = np.quantile([call.latency_s for call in part], [0.5, 0.99, 1.0]) * 1e3
         table.add_row(f"latency {name}", f"p50 {p50:.1f} ms, p99 {p99:.1f} ms, longest {longest:.1f} ms")
     table.add_row("resident memory", f"{resident[0]:.0f} MB settled, {resident[-1]:.0f} MB at the end")
@@ -139,15 +144,15 @@ def main() -> int:
         title_of = {publish_synthetic_release(store, options.items, title, now): title for title in TITLES}
         for release_id in title_of:
             store.activate(release_id, now)
-        with server(store.root) as (target, process_id), UnbraidClient(target) as client:
+        with server_process(store.root) as (target, process_id), UnbraidClient(target) as client:
             with load(target, options, Path(folder) / "quiet", quiet):
                 time.sleep(QUIET_S)
             with load(target, options, Path(folder) / "busy", busy):
-                memory = []
+                memory, takeovers_s = [], []
                 for _ in track(range(options.rounds), "rounds"):
-                    play_round(store, client, title_of)
+                    takeovers_s.append(play_round(store, client, title_of))
                     memory.append(Memory.of(process_id))
-    table = report(quiet, busy, title_of, memory)
+    table = report(quiet, busy, takeovers_s, title_of, memory)
     Console(width=110).print(table)
     return int(any(call.release_id is None or call.titles != {title_of[call.release_id]} for call in busy))
 

@@ -186,7 +186,7 @@ def test_sighup_makes_a_server_try_again_what_it_refused(start: Starter, release
     server = start("--releases", str(root))
     missing, aside = root / second / "index.faiss", tmp_path / "aside"
     missing.rename(aside)
-    (root / "CURRENT").write_text(second)
+    (root / "CURRENT").write_text(f"{second}\n")
     with grpc.insecure_channel(server.address) as channel:
         stub = StatusServiceStub(channel)
         while stub.GetStatus(status_pb2.GetStatusRequest()).last_activation_error.release_id != second:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, TypeAdapter, ValidationError
 
 from unbraid_core.errors import IntegrityError
 from unbraid_core.release.manifest import Name, UtcTime
@@ -15,7 +16,15 @@ __all__ = ["Activation", "ActivationLog"]
 CURRENT = "CURRENT"
 ACTIVATIONS = "ACTIVATIONS"
 
-_NAME = TypeAdapter(Name)
+
+def _without_its_end(line: str) -> str:
+    """Where the end of the line is missing, the end of the name may be missing as well."""
+    if not line.endswith("\n"):
+        raise ValueError("the line has no end")
+    return line[:-1]
+
+
+_LINE = TypeAdapter(Annotated[Name, BeforeValidator(_without_its_end)])
 
 
 class Activation(BaseModel):
@@ -52,7 +61,7 @@ class ActivationLog:
         if text is None:
             return None
         try:
-            return _NAME.validate_python(text.removesuffix("\n"))
+            return _LINE.validate_python(text)
         except ValidationError:
             where = self._root / CURRENT
             raise IntegrityError(

@@ -1,0 +1,23 @@
+"""A server in a process of its own, to be measured from outside."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+__all__ = ["UNBRAID", "server_process"]
+
+UNBRAID = [sys.executable, "-m", "unbraid_cli"]
+
+
+@contextmanager
+def server_process(releases: Path) -> Iterator[tuple[str, int]]:
+    """A server of the active release of a folder: its address and its process id. Its state lies beside the folder."""
+    order = ["serve", "--port", "0", "--releases", str(releases), "--state", str(releases.parent / "state.db")]
+    with subprocess.Popen([*UNBRAID, *order], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        assert process.stdout
+        yield process.stdout.readline().split()[2].rstrip(","), process.pid
+        process.terminate()
