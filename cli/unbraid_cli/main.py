@@ -25,6 +25,7 @@ EXTRA_OF_MODULE = {
     "grpc_health": "server",
     "grpc_reflection": "server",
     "apsw": "server",
+    "cryptography": "server",
     "prometheus_client": "server",
     "structlog": "server",
     "pydantic_settings": "server",

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-__all__ = ["RELEASES", "STATE", "RankingProfile", "Releases", "State", "TrainingData", "WhichRelease"]
+__all__ = ["RELEASES", "STATE", "PublicKey", "RankingProfile", "Releases", "State", "TrainingData", "WhichRelease"]
 
 RELEASES = Path("releases")
 STATE = Path("state.db")
@@ -15,6 +15,14 @@ STATE = Path("state.db")
 Releases = Annotated[Path, typer.Option("--releases", envvar="UNBRAID_RELEASES", help="The folder of releases.")]
 State = Annotated[
     Path, typer.Option("--state", envvar="UNBRAID_STATE", help="The SQLite file with the histories of users.")
+]
+PublicKey = Annotated[
+    Path | None,
+    typer.Option(
+        "--public-key",
+        envvar="UNBRAID_PUBLIC_KEY",
+        help="Refuse releases that are not signed with this key.",
+    ),
 ]
 TrainingData = Annotated[
     Path, typer.Option("--data", help="The folder of events and items that the model learnt from.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,12 +13,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from unbraid_cli.console import console
-from unbraid_cli.options import RELEASES, Releases
+from unbraid_cli.options import RELEASES, PublicKey, Releases
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from unbraid_core.release import ReleaseSummary
+    from unbraid_core.release import ReleaseStore, ReleaseSummary
 
 __all__ = ["app"]
 
@@ -55,11 +56,9 @@ def show(release_id: ReleaseIdOrActive = None, releases: Releases = RELEASES) ->
 
 
 @app.command()
-def verify(release_id: ReleaseIdOrActive = None, releases: Releases = RELEASES) -> None:
+def verify(release_id: ReleaseIdOrActive = None, releases: Releases = RELEASES, public_key: PublicKey = None) -> None:
     """Check that every file of a release is there, that it is unchanged, and that there is no other."""
-    from unbraid_core.release import ReleaseStore
-
-    release = ReleaseStore(releases).open(release_id)
+    release = _store(releases, public_key).open(release_id)
     files = release.manifest.files.values()
     console.print(
         f"{release.manifest.release_id} is intact: {len(files)} files, {_megabytes(sum(file.size for file in files))}, "
@@ -69,24 +68,22 @@ def verify(release_id: ReleaseIdOrActive = None, releases: Releases = RELEASES) 
 
 
 @app.command()
-def activate(release_id: ReleaseId, releases: Releases = RELEASES) -> None:
+def activate(release_id: ReleaseId, releases: Releases = RELEASES, public_key: PublicKey = None) -> None:
     """Make a release the active one, after it was verified and answered queries in a process of its own."""
-    from unbraid_core.release import ReleaseStore
     from unbraid_server.trial import try_release
 
-    store = ReleaseStore(releases)
+    store = _store(releases, public_key)
     before = store.current_id()
     store.activate(release_id, datetime.now(UTC), try_release)
     _print_change(release_id, before)
 
 
 @app.command()
-def rollback(releases: Releases = RELEASES) -> None:
+def rollback(releases: Releases = RELEASES, public_key: PublicKey = None) -> None:
     """Activate the release that was active before the current one; again, the one before that."""
-    from unbraid_core.release import ReleaseStore
     from unbraid_server.trial import try_release
 
-    store = ReleaseStore(releases)
+    store = _store(releases, public_key)
     before = store.current_id()
     _print_change(store.rollback(datetime.now(UTC), try_release), before)
 
@@ -105,6 +102,44 @@ def gc(
         console.print(f"{verdict.summary.release_id}  {fate}", markup=False, soft_wrap=True)
     freed = sum(verdict.summary.size_bytes for verdict in verdicts if verdict.kept_because is None)
     console.print(f"freed up to {_megabytes(freed)}; files that other releases share stay", soft_wrap=True)
+
+
+@app.command()
+def keygen(
+    key: Annotated[Path, typer.Argument(metavar="KEY", help="File for the private key; the public one gets .pub.")],
+) -> None:
+    """Make a pair of ed25519 keys: one to sign releases with, and one for servers that shall trust no others."""
+    from unbraid_server.signing import write_key_pair
+
+    public = key.with_name(f"{key.name}.pub")
+    write_key_pair(key, public)
+    console.print(
+        f"keep {key} secret; give {public} to servers: unbraid serve --public-key {public}",
+        markup=False,
+        soft_wrap=True,
+    )
+
+
+@app.command()
+def sign(
+    release_id: ReleaseIdOrActive = None,
+    key: Annotated[Path, typer.Option("--key", help="File with the private key, as keygen made it.")] = Path("key"),
+    releases: Releases = RELEASES,
+) -> None:
+    """Verify a release and sign it."""
+    from unbraid_core.release import ReleaseStore
+    from unbraid_server.signing import sign_release
+
+    release = ReleaseStore(releases).open(release_id)
+    sign_release(release.folder, key)
+    console.print(f"{release.manifest.release_id} is signed", soft_wrap=True)
+
+
+def _store(releases: Path, public_key: Path | None) -> ReleaseStore:
+    from unbraid_core.release import ReleaseStore
+    from unbraid_server.signing import signature_check
+
+    return ReleaseStore(releases, signature_check(public_key))
 
 
 def _print_change(now: str, before: str | None) -> None:

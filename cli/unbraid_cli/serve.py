@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from unbraid_cli.console import console
-from unbraid_cli.options import RELEASES, STATE, Releases, State
+from unbraid_cli.options import RELEASES, STATE, PublicKey, Releases, State
 
 __all__ = ["serve"]
 
@@ -30,6 +30,7 @@ def serve(
         float | None,
         typer.Option(help="Seconds that calls in progress get to finish after SIGTERM.", show_default="10"),
     ] = None,
+    public_key: PublicKey = None,
     metrics_port: Annotated[
         int | None,
         typer.Option(help="Port where Prometheus reads /metrics over HTTP; 0 takes any free one.", show_default="none"),
@@ -50,6 +51,7 @@ def serve(
 
     settings = ServerSettings.load(
         releases=releases,
+        public_key=public_key,
         state=state,
         host=host,
         port=port,

@@ -9,13 +9,13 @@ from collections.abc import Callable
 
 from structlog.typing import FilteringBoundLogger
 
-from unbraid_core.release import ReleaseStore
 from unbraid_server.active_model import ActiveModel
 from unbraid_server.logs import open_log
 from unbraid_server.model import Model, load_model
 from unbraid_server.onnx_session import INTRA_OP_THREADS
 from unbraid_server.server import Server
 from unbraid_server.settings import ServerSettings
+from unbraid_server.signing import trusted_releases
 from unbraid_server.sqlite_state import SqliteStateStore
 from unbraid_server.versions import component_versions
 
@@ -44,7 +44,7 @@ def run(settings: ServerSettings, on_ready: Callable[[str, str], None]) -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    model = load_model(ReleaseStore(settings.releases).open(), settings.device)
+    model = load_model(trusted_releases(settings).open(), settings.device)
     state = SqliteStateStore(settings.state)
     try:
         server = Server(ActiveModel(model), state, settings, log)

@@ -18,7 +18,6 @@ from unbraid.v1.recommendation_pb2_grpc import add_RecommendationServiceServicer
 from unbraid.v1.status_pb2_grpc import add_StatusServiceServicer_to_server
 from unbraid_core.errors import Unavailable
 from unbraid_core.ports import StateStore
-from unbraid_core.release import ReleaseStore
 from unbraid_server.active_model import ActiveModel
 from unbraid_server.call_boundary import CallBoundary
 from unbraid_server.health import Health
@@ -28,6 +27,7 @@ from unbraid_server.recommendation_service import RecommendationService
 from unbraid_server.release_watcher import ReleaseWatcher
 from unbraid_server.requests import MAX_EXCLUDED_ITEMS, MAX_HISTORY_EVENTS
 from unbraid_server.settings import ServerSettings
+from unbraid_server.signing import trusted_releases
 from unbraid_server.status_service import StatusService
 
 __all__ = ["Server"]
@@ -76,7 +76,7 @@ class Server:
     ) -> None:
         self._host, self._port, self._address = settings.host, settings.port, settings.address
         self._health = Health(SERVICE_NAMES)
-        self._watcher = ReleaseWatcher(ReleaseStore(settings.releases), active, log, now)
+        self._watcher = ReleaseWatcher(trusted_releases(settings), active, log, now)
         self._recall = RecallMonitor(settings.recall_sample_share)
         self.metrics = Metrics(active, self._recall)
         self._calls = ThreadPoolExecutor(settings.threads, thread_name_prefix="call")

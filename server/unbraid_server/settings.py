@@ -23,6 +23,7 @@ class ServerSettings(BaseSettings):
 
     Attributes:
         releases: folder of releases; the active one is served.
+        public_key: PEM file with an ed25519 key; releases that are not signed with its other half are refused.
         state: SQLite file with the histories; it is created where it does not exist.
         host: address to listen on. Anything but loopback needs ``insecure``.
         port: 0 takes any free port.
@@ -39,6 +40,7 @@ class ServerSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True, extra="forbid")
 
     releases: Path = Path("releases")
+    public_key: Path | None = None
     state: Path = Path("state.db")
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 50051

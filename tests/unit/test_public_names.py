@@ -20,8 +20,8 @@ PUBLIC_NAMES = {
     "unbraid_core.ports": "CatalogueStore Encoder Event Ranker Searcher StateStore UserEvent",
     "unbraid_core.release": """
         FORMAT_VERSION EncoderSpec Export ExportManifest FileEntry FilterCosts IndexSpec ItemEncoderSpec Lease Probe
-        RankerSpec Release ReleaseManifest ReleaseStore ReleaseSummary Staging TrainingRecord Verdict collect_releases
-        open_export open_release publish_export publish_release
+        RankerSpec Release ReleaseManifest ReleaseStore ReleaseSummary SignatureCheck Staging TrainingRecord Verdict
+        collect_releases open_export open_release publish_export publish_release
     """,
     "unbraid_core.types": """
         Basis BoolArray DoubleArray FloatArray History HistoryBatch IntArray InterestBatch Interests Precision Profile

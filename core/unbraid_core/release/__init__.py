@@ -15,7 +15,7 @@ from unbraid_core.release.manifest import (
     TrainingRecord,
 )
 from unbraid_core.release.publication import publish_export, publish_release
-from unbraid_core.release.release import Export, Release, open_export, open_release
+from unbraid_core.release.release import Export, Release, SignatureCheck, open_export, open_release
 from unbraid_core.release.staging import Probe, Staging
 from unbraid_core.release.store import ReleaseStore, ReleaseSummary
 
@@ -35,6 +35,7 @@ __all__ = [
     "ReleaseManifest",
     "ReleaseStore",
     "ReleaseSummary",
+    "SignatureCheck",
     "Staging",
     "TrainingRecord",
     "Verdict",

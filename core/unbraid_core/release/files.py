@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from unbraid_core.errors import IntegrityError
+from unbraid_core.release.layout import SIGNATURE
 from unbraid_core.release.manifest import FileEntry
 
 __all__ = ["check_sizes", "entries", "entry", "readable", "sync", "sync_tree", "verify"]
@@ -37,14 +38,14 @@ def check_sizes(folder: Path, files: Mapping[str, FileEntry], manifest: str) -> 
     Args:
         folder: an export or a release.
         files: what has to be in there.
-        manifest: name of the manifest file, which is there and not listed.
+        manifest: name of the manifest file, which is there and not listed; a signature of it need not be listed either.
 
     Raises:
         IntegrityError: a file is missing, not listed, of another size, or not a plain file, or a folder cannot be
             read; the message names it.
     """
     sizes = dict(_plain_files(folder))
-    for path in sorted({*files, *sizes} - {manifest}):
+    for path in sorted({*files, *sizes} - {manifest, SIGNATURE}):
         if path not in sizes:
             raise IntegrityError(f"{folder.name}/{path}: expected {files[path].size} bytes, found no such file")
         if path not in files:

@@ -22,11 +22,14 @@ __all__ = [
     "RELEASE_FILES",
     "RELEASE_MANIFEST",
     "REPORTS",
+    "SIGNATURE",
     "USER_ENCODER",
 ]
 
 EXPORT_MANIFEST = "export.json"
 RELEASE_MANIFEST = "manifest.json"
+# Beside the manifest of a signed release; not listed in there, since it is made of it.
+SIGNATURE = "manifest.sig"
 
 USER_ENCODER = "user_encoder.onnx"
 ITEM_VECTORS = "item_vectors.npy"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -14,13 +15,16 @@ from unbraid_core.item_vectors import STORED_TYPE, CompactVectors, ItemVectors
 from unbraid_core.ranker_inputs import RankerInputs
 from unbraid_core.release.arrays import check_finite, read_matrix
 from unbraid_core.release.files import readable, verify
-from unbraid_core.release.layout import CATALOGUE, ITEM_FEATURES, ITEM_VECTORS, QUERIES
+from unbraid_core.release.layout import CATALOGUE, ITEM_FEATURES, ITEM_VECTORS, QUERIES, SIGNATURE
 from unbraid_core.release.lease import Lease
 from unbraid_core.release.manifest import ExportManifest, ReleaseManifest, parse_manifest
 from unbraid_core.release.ranker import read_ranker_inputs
 from unbraid_core.types import BoolArray, FloatArray, Precision
 
-__all__ = ["Export", "Release", "open_export", "open_release", "read_manifest"]
+__all__ = ["Export", "Release", "SignatureCheck", "open_export", "open_release", "read_manifest"]
+
+SignatureCheck = Callable[[bytes, bytes], bool]
+"""Whether the second argument, the content of a signature file, is a good signature of the first."""
 
 UNIT_LENGTH_TOLERANCE = 1e-3
 
@@ -81,17 +85,23 @@ class Export(_Opened[ExportManifest]):
         return _unit_vectors(self.path(QUERIES), self.manifest.encoder.dimension)
 
 
-def open_release(folder: Path) -> Release:
+def open_release(folder: Path, is_signed: SignatureCheck | None = None) -> Release:
     """Verify a release and load its vectors and catalogue.
+
+    Args:
+        folder: of the release.
+        is_signed: demands a signature of the manifest, and says of its bytes and those of the signature whether it is
+            good. The manifest has the sha256 of every file, so it speaks for all of them.
 
     Raises:
         NotFound: the release is being removed.
-        IntegrityError: a file is missing, unlisted, unreadable or changed, or holds impossible values.
+        IntegrityError: a file is missing, unlisted, unreadable or changed, or holds impossible values; or the demanded
+            signature is missing or of another key.
         IncompatibleError: another format version, or the parts do not fit together.
     """
     folder = folder.resolve()
     lease = Lease.take(folder)
-    manifest = read_manifest(folder, ReleaseManifest)
+    manifest = read_manifest(folder, ReleaseManifest, is_signed)
     return Release(folder, manifest, *_load(folder, manifest), lease)
 
 
@@ -109,16 +119,27 @@ def open_export(folder: Path) -> Export:
     return Export(folder, manifest, *_load(folder, manifest))
 
 
-def read_manifest(folder: Path, model: type[M]) -> M:
-    """Read the manifest of a folder, and nothing else.
+def read_manifest(folder: Path, model: type[M], is_signed: SignatureCheck | None = None) -> M:
+    """Read the manifest of a folder, and nothing else but its signature where that is demanded.
 
     Raises:
-        IncompatibleError, IntegrityError: as ``parse_manifest``, or it cannot be read.
+        IncompatibleError, IntegrityError: as ``parse_manifest``, or it cannot be read, or is not signed as demanded.
     """
     where = f"{folder.name}/{model.file_name}"
     with readable(where):
         text = (folder / model.file_name).read_bytes()
+    if is_signed is not None and not is_signed(text, _signature(folder)):
+        raise IntegrityError(f"{folder.name}/{SIGNATURE}: the manifest is not signed with the key that is trusted")
     return parse_manifest(text, model, where)
+
+
+def _signature(folder: Path) -> bytes:
+    try:
+        return (folder / SIGNATURE).read_bytes()
+    except OSError:
+        raise IntegrityError(
+            f"{folder.name}/{SIGNATURE}: a signature is demanded and there is none; use: unbraid release sign"
+        ) from None
 
 
 def _load(folder: Path, manifest: ExportManifest) -> tuple[ItemVectors, FloatArray, Catalogue, RankerInputs | None]:

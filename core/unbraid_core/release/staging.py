@@ -17,7 +17,7 @@ from unbraid_core.release.files import sync, sync_tree
 from unbraid_core.release.lock import FileLock
 from unbraid_core.release.manifest import ExportManifest, dump_manifest, seal_manifest
 
-__all__ = ["Probe", "Staging"]
+__all__ = ["Probe", "Staging", "add_file"]
 
 PREFIX = ".staging-"
 LOCK = "lock"
@@ -90,6 +90,16 @@ class Staging:
             raise
         sync(self.root)
         return sealed
+
+
+def add_file(folder: Path, name: str, content: bytes) -> None:
+    """Put a file into a published folder, or replace it, in one step and for good."""
+    with Staging(folder.parent) as staging:
+        path = staging.folder / name
+        path.write_bytes(content)
+        sync(path)
+        path.replace(folder / name)
+    sync(folder)
 
 
 def _claim(root: Path) -> tuple[Path, FileLock]:

@@ -15,7 +15,7 @@ from unbraid_core.release.activations import Activation, ActivationLog
 from unbraid_core.release.files import check_sizes
 from unbraid_core.release.lock import FileLock
 from unbraid_core.release.manifest import ReleaseManifest
-from unbraid_core.release.release import Release, open_release, read_manifest
+from unbraid_core.release.release import Release, SignatureCheck, open_release, read_manifest
 from unbraid_core.release.staging import Probe
 
 __all__ = ["ReleaseStore", "ReleaseSummary"]
@@ -49,10 +49,12 @@ class ReleaseStore:
 
     Args:
         root: the folder of releases; need not exist.
+        is_signed: as in ``open_release``; releases without a good signature are neither opened nor activated.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, is_signed: SignatureCheck | None = None) -> None:
         self.root = root
+        self._is_signed = is_signed
         self._log = ActivationLog(root)
 
     def list(self) -> Sequence[ReleaseSummary]:
@@ -95,7 +97,7 @@ class ReleaseStore:
             NotFound: no such release, or none is active.
             IntegrityError, IncompatibleError: as ``open_release``, or it belongs to another release.
         """
-        release = open_release(self._folder(release_id))
+        release = open_release(self._folder(release_id), self._is_signed)
         _named(release.manifest, release.folder)
         return release
 

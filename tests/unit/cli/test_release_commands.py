@@ -184,3 +184,15 @@ def test_gc_says_of_every_release_why_it_stays_or_that_it_is_gone(store: Release
     ]
     assert run(store, "gc", "--keep", "0").stdout.splitlines()[:2] == [f"{second}  removed", f"{first}  kept: active"]
     assert ids(store) == [first]
+
+
+def test_keys_signatures_and_what_a_key_demands(store: ReleaseStore, tmp_path: Path) -> None:
+    first, second = ids(store)
+    key, public = tmp_path / "key", tmp_path / "key.pub"
+    made = CliRunner().invoke(app, ["keygen", str(key)], env={"COLUMNS": "200"})
+    assert made.stdout == f"keep {key} secret; give {public} to servers: unbraid serve --public-key {public}\n"
+    assert run(store, "sign", first, "--key", str(key)).stdout == f"{first} is signed\n"
+    assert run(store, "activate", first, "--public-key", str(public)).exit_code == 0
+    for command in ("verify", "activate"):
+        assert "a signature is demanded" in refusal(store, command, second, "--public-key", str(public)).message
+    assert store.current_id() == first
