@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from unbraid_core.catalogue import Catalogue
 from unbraid_core.categories import Categories
 from unbraid_core.diversity import diversify
-from unbraid_core.types import FloatArray, History, IntArray
+from unbraid_core.types import FloatArray, History, IntArray, Query
 
 if TYPE_CHECKING:
     from tests.unit.core.conftest import MakeWorld
@@ -160,7 +160,7 @@ def test_who_has_no_history_gets_popular_items_that_differ(make_world: MakeWorld
     roomy = replace(pipeline.scoring, candidate_count=item_count)
     categories = Categories.of(Catalogue.of([*map(str, range(item_count))], categories=names))
     pipeline = replace(pipeline, item_vectors_ID=alike_ID, categories=categories, scoring=roomy)
-    nobody = replace(query, history=History.empty(), limit=2, excluded_row_X=np.empty(0, np.int64))
+    nobody = Query(History.empty(), query.now_s, limit=2)
     (plain, diverse) = pipeline.recommend([nobody, replace(nobody, diversity=1.0)])
     assert plain.row_R.tolist() == pipeline.popular_row_I[:2].tolist()
     assert diverse.row_R.tolist() == pipeline.popular_row_I[[0, -1]].tolist()
