@@ -175,7 +175,7 @@ def channel_learned(model_learned: Model, state_v1: SqliteStateStore) -> Iterato
 
 @contextmanager
 def _serving(model: Model, state: SqliteStateStore) -> Iterator[grpc.Channel]:
-    server = Server(ActiveModel(model), state, ServerSettings(port=0, threads=2), open_log("error"))
+    server = Server(ActiveModel(model), state, ServerSettings(port=0), open_log("error"))
     port = server.start()
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
         yield channel

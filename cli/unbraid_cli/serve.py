@@ -23,8 +23,12 @@ def serve(
     device: Annotated[
         str | None, typer.Option(help="Where the encoder runs: auto, cuda or cpu.", show_default="auto")
     ] = None,
-    threads: Annotated[
-        int | None, typer.Option(help="Calls worked on at the same time.", show_default="number of cores")
+    batch_limit: Annotated[
+        int | None,
+        typer.Option(help="Questions that are answered together when several come at once.", show_default="32"),
+    ] = None,
+    queue_limit: Annotated[
+        int | None, typer.Option(help="Questions that may wait; more are refused at once.", show_default="128")
     ] = None,
     grace: Annotated[
         float | None,
@@ -43,7 +47,7 @@ def serve(
     """Answer gRPC calls from the active release until SIGTERM or Ctrl-C.
 
     Options are also environment variables: --port is UNBRAID_PORT, --grace is UNBRAID_GRACE_S.
-    Without an option: UNBRAID_MAX_CONCURRENT_CALLS (128), UNBRAID_LOG_LEVEL (info; debug logs calls),
+    Without an option: UNBRAID_MAX_CONCURRENT_CALLS (192), UNBRAID_LOG_LEVEL (info; debug logs calls),
     UNBRAID_RECALL_SAMPLE_SHARE (0.01 of the questions are searched again exactly, in the background).
     """
     from unbraid_server.run import run
@@ -56,7 +60,8 @@ def serve(
         host=host,
         port=port,
         device=device,
-        threads=threads,
+        batch_limit=batch_limit,
+        queue_limit=queue_limit,
         grace_s=grace,
         metrics_port=metrics_port,
         insecure=insecure,

@@ -5,6 +5,8 @@ UnbraidError
 ├── NotFound              a named thing (user, item, release) does not exist
 ├── Conflict              the thing exists, but its present state forbids the call
 ├── Unavailable           cannot answer now, trying again later can help
+├── Overloaded            more is asked than can be answered in time: says when to come back
+├── CallerGone            nobody waits for the answer any more
 ├── IntegrityError        bytes on disk are not what the manifest says
 ├── IncompatibleError     intact, but of a format, space or shape this code does not accept
 └── DeviceUnavailable     the demanded device cannot be had on this machine
@@ -16,12 +18,14 @@ prints the message as one line and exits with 2.
 from __future__ import annotations
 
 __all__ = [
+    "CallerGone",
     "Conflict",
     "DeviceUnavailable",
     "IncompatibleError",
     "IntegrityError",
     "InvalidInput",
     "NotFound",
+    "Overloaded",
     "Unavailable",
     "UnbraidError",
 ]
@@ -75,6 +79,27 @@ class Unavailable(UnbraidError):
     """No answer now; the same call can succeed later."""
 
     reason = "UNAVAILABLE"
+
+
+class Overloaded(UnbraidError):
+    """More is asked than can be answered in time.
+
+    Args:
+        message: what is too much.
+        retry_after_s: when the same call makes sense again.
+    """
+
+    reason = "OVERLOADED"
+
+    def __init__(self, message: str, retry_after_s: float, **metadata: str) -> None:
+        super().__init__(message, **metadata)
+        self.retry_after_s = retry_after_s
+
+
+class CallerGone(UnbraidError):
+    """The caller has left, or its deadline has passed: there is nobody to answer."""
+
+    reason = "CALLER_GONE"
 
 
 class IntegrityError(UnbraidError):

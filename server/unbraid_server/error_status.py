@@ -9,8 +9,9 @@ from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
-from unbraid_core.errors import InvalidInput, Unavailable, UnbraidError
+from unbraid_core.errors import InvalidInput, Overloaded, Unavailable, UnbraidError
 from unbraid_server.status_codes import status_code
+from unbraid_server.timestamps import duration
 
 __all__ = ["ERROR_DOMAIN", "internal_status", "rich_status", "short"]
 
@@ -30,6 +31,8 @@ def rich_status(error: UnbraidError, request_id: str) -> grpc.Status:
         details.append(error_details_pb2.BadRequest(field_violations=[violation]))
     if isinstance(error, Unavailable):
         details.append(error_details_pb2.RetryInfo(retry_delay=Duration(seconds=RETRY_AFTER_S)))
+    if isinstance(error, Overloaded):
+        details.append(error_details_pb2.RetryInfo(retry_delay=duration(error.retry_after_s)))
     return _status(status_code(error), error.message, details)
 
 

@@ -12,6 +12,7 @@ from unbraid_core.errors import NotFound
 from unbraid_core.ports import StateStore
 from unbraid_core.types import Query
 from unbraid_server.active_model import ActiveModel
+from unbraid_server.batcher import Batcher
 from unbraid_server.recall_monitor import RecallMonitor
 from unbraid_server.requests import (
     MAX_HISTORY_EVENTS,
@@ -31,13 +32,22 @@ class RecommendationService(RecommendationServiceServicer):
     Args:
         active: which model that is.
         state: histories of users that callers know by id only.
+        batcher: answers calls that come at the same time together.
         recall: gets every answer, to compare a few with exact search.
         now: epoch seconds, for questions that do not say when.
     """
 
-    def __init__(self, active: ActiveModel, state: StateStore, recall: RecallMonitor, now: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        active: ActiveModel,
+        state: StateStore,
+        batcher: Batcher,
+        recall: RecallMonitor,
+        now: Callable[[], float],
+    ) -> None:
         self._active = active
         self._state = state
+        self._batcher = batcher
         self._recall = recall
         self._now = now
 
@@ -61,7 +71,7 @@ class RecommendationService(RecommendationServiceServicer):
             diversity=question.diversity,
             min_probability=question.min_probability,
         )
-        [ranking] = model.pipeline.recommend([query])
+        [ranking] = self._batcher.recommend(model, [query], context, _client(context))
         self._recall.offer(model, query, ranking)
         return recommend_response(model, query, ranking, known.ignored_count)
 
@@ -87,3 +97,8 @@ class RecommendationService(RecommendationServiceServicer):
         if isinstance(subject, EventColumns):
             return subject
         return EventColumns.of(self._state.read(subject, MAX_HISTORY_EVENTS))
+
+
+def _client(context: grpc.ServicerContext) -> str:
+    """Who shares the server fairly with others: the host that calls, whatever the number of its connections."""
+    return context.peer().rpartition(":")[0]

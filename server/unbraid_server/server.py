@@ -19,6 +19,7 @@ from unbraid.v1.status_pb2_grpc import add_StatusServiceServicer_to_server
 from unbraid_core.errors import Unavailable
 from unbraid_core.ports import StateStore
 from unbraid_server.active_model import ActiveModel
+from unbraid_server.batcher import Batcher
 from unbraid_server.call_boundary import CallBoundary
 from unbraid_server.health import Health
 from unbraid_server.metrics import Metrics
@@ -79,7 +80,8 @@ class Server:
         self._watcher = ReleaseWatcher(trusted_releases(settings), active, log, now)
         self._recall = RecallMonitor(settings.recall_sample_share)
         self.metrics = Metrics(active, self._recall)
-        self._calls = ThreadPoolExecutor(settings.threads, thread_name_prefix="call")
+        batcher = Batcher(settings.batch_limit, settings.queue_limit)
+        self._calls = ThreadPoolExecutor(settings.max_concurrent_calls, thread_name_prefix="call")
         self._server = grpc.server(
             self._calls,
             interceptors=[CallBoundary(log, active, self.metrics)],
@@ -87,7 +89,7 @@ class Server:
             maximum_concurrent_rpcs=settings.max_concurrent_calls,
         )
         add_RecommendationServiceServicer_to_server(
-            RecommendationService(active, state, self._recall, now), self._server
+            RecommendationService(active, state, batcher, self._recall, now), self._server
         )
         add_StatusServiceServicer_to_server(
             StatusService(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import os
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -28,8 +27,9 @@ class ServerSettings(BaseSettings):
         host: address to listen on. Anything but loopback needs ``insecure``.
         port: 0 takes any free port.
         device: where the encoder runs.
-        threads: calls that are worked on at the same time.
-        max_concurrent_calls: calls that are worked on or wait; more are refused with RESOURCE_EXHAUSTED.
+        batch_limit: questions that are answered together when several come at once.
+        queue_limit: questions that may wait; more are refused with RESOURCE_EXHAUSTED, and told when to come back.
+        max_concurrent_calls: calls of any kind in progress, one thread each; more are refused by gRPC itself.
         grace_s: seconds that calls in progress get to finish when the server stops.
         insecure: listen on an address that others can reach, without TLS and authentication.
         metrics_port: port on ``host`` where Prometheus reads metrics over HTTP; None for none, 0 for any free one.
@@ -45,8 +45,9 @@ class ServerSettings(BaseSettings):
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 50051
     device: Device = Device.AUTO
-    threads: Annotated[int, Field(ge=1, le=256)] = Field(default_factory=lambda: os.cpu_count() or 1)
-    max_concurrent_calls: Annotated[int, Field(ge=1)] = 128
+    batch_limit: Annotated[int, Field(ge=1, le=1024)] = 32
+    queue_limit: Annotated[int, Field(ge=1)] = 128
+    max_concurrent_calls: Annotated[int, Field(ge=1, le=4096)] = 192
     grace_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 10.0
     insecure: bool = False
     metrics_port: Annotated[int | None, Field(ge=0, le=65535)] = None

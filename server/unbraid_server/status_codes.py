@@ -5,12 +5,14 @@ from __future__ import annotations
 from grpc import StatusCode
 
 from unbraid_core.errors import (
+    CallerGone,
     Conflict,
     DeviceUnavailable,
     IncompatibleError,
     IntegrityError,
     InvalidInput,
     NotFound,
+    Overloaded,
     Unavailable,
     UnbraidError,
 )
@@ -22,6 +24,8 @@ STATUS_CODES: dict[type[UnbraidError], StatusCode] = {
     NotFound: StatusCode.NOT_FOUND,
     Conflict: StatusCode.FAILED_PRECONDITION,
     Unavailable: StatusCode.UNAVAILABLE,
+    Overloaded: StatusCode.RESOURCE_EXHAUSTED,
+    CallerGone: StatusCode.CANCELLED,
     IntegrityError: StatusCode.DATA_LOSS,
     IncompatibleError: StatusCode.FAILED_PRECONDITION,
     DeviceUnavailable: StatusCode.FAILED_PRECONDITION,

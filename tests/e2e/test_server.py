@@ -106,7 +106,7 @@ def test_a_server_starts_answers_says_what_it_decided_and_stops(start: Starter, 
     serving, draining, stopped = server.logged()
     assert (serving["event"], draining["event"], stopped["event"]) == ("serving", "draining", "stopped")
     assert serving["release_id"] == server.release_id
-    assert {"device_reason", "providers", "index", "encoder_threads", "faiss_threads", "call_threads"} <= set(serving)
+    assert {"device_reason", "providers", "index", "encoder_threads", "faiss_threads", "batch_limit"} <= set(serving)
 
 
 def test_ctrl_c_stops_too(start: Starter) -> None:
@@ -115,7 +115,7 @@ def test_ctrl_c_stops_too(start: Starter) -> None:
 
 def test_sigterm_lets_calls_in_progress_finish(start: Starter) -> None:
     """Every call that the server answered, going by its log, reached its caller."""
-    server = start("--threads", "2", UNBRAID_LOG_LEVEL="debug")
+    server = start("--batch-limit", "2", UNBRAID_LOG_LEVEL="debug")
     events = [pb.Event(item_id=f"k{i % 12:02}", event_time=Timestamp(seconds=i + 1)) for i in range(2_000)]
     request = pb.RecommendRequest(history=pb.History(events=events), limit=20)
 

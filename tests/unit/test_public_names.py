@@ -14,7 +14,8 @@ PUBLIC_NAMES = {
         ServerStatus Source Unavailable UnbraidClient
     """,
     "unbraid_core.errors": """
-        Conflict DeviceUnavailable IncompatibleError IntegrityError InvalidInput NotFound Unavailable UnbraidError
+        CallerGone Conflict DeviceUnavailable IncompatibleError IntegrityError InvalidInput NotFound Overloaded
+        Unavailable UnbraidError
     """,
     "unbraid_core.item_change": "AttributeValue Item ItemChange ItemVector",
     "unbraid_core.ports": "CatalogueStore Encoder Event Ranker Searcher StateStore UserEvent",

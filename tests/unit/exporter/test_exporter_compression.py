@@ -185,7 +185,7 @@ def test_a_server_answers_from_a_compressed_release(release_of: ReleaseOf, users
     cases = users.cases[0].sample(10, seed=0)
     expected = top(release_of(FP32, FP32), replace(users, cases=[cases]), 10)
     store = SqliteStateStore(tmp_path / "state.db")
-    server = Server(ActiveModel(model), store, ServerSettings(port=0, threads=2), open_log("error"))
+    server = Server(ActiveModel(model), store, ServerSettings(port=0), open_log("error"))
     port = server.start()
     try:
         with UnbraidClient(f"127.0.0.1:{port}") as client:

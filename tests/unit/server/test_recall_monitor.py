@@ -141,7 +141,7 @@ def test_questions_that_wait_do_not_keep_a_model_alive(release_v1: Path, model_v
 
 
 def test_prometheus_and_status_tell_of_calls_and_recall(model_v1: Model, state_v1: SqliteStateStore) -> None:
-    settings = ServerSettings(port=0, threads=2, recall_sample_share=1.0)
+    settings = ServerSettings(port=0, recall_sample_share=1.0)
     server = Server(ActiveModel(model_v1), state_v1, settings, open_log("error"))
     metrics_port = server.metrics.listen("127.0.0.1", 0)
     history = pb.History(events=[pb.Event(item_id="k01", event_time=Timestamp(seconds=NOW_S), action="view")])

@@ -53,7 +53,7 @@ def store(tmp_path: Path, release_v1: Path) -> ReleaseStore:
 def channel(store: ReleaseStore, state_v1: SqliteStateStore) -> Iterator[grpc.Channel]:
     """To a server of these releases."""
     active = ActiveModel(load_model(store.open(), Device.CPU))
-    server = Server(active, state_v1, ServerSettings(port=0, threads=2, releases=store.root), open_log("critical"))
+    server = Server(active, state_v1, ServerSettings(port=0, releases=store.root), open_log("critical"))
     with grpc.insecure_channel(f"127.0.0.1:{server.start()}") as opened:
         yield opened
     server.stop(grace_s=0)

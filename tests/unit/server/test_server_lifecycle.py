@@ -133,7 +133,7 @@ def test_a_call_that_outlasts_the_grace_is_cancelled(serve: Callable[..., Opened
 
 def test_too_many_calls_at_once_are_refused(serve: Callable[..., Opened], refused: Refused) -> None:
     state = GatedState()
-    _, stub = serve(state, ServerSettings(port=0, threads=2, max_concurrent_calls=1))
+    _, stub = serve(state, ServerSettings(port=0, max_concurrent_calls=1))
     call = stub.Recommend.future(BY_ID, timeout=TIMEOUT_S)
     assert state.entered.wait(TIMEOUT_S)
     assert refused(lambda: stub.Recommend(BY_ID, timeout=TIMEOUT_S)).code is grpc.StatusCode.RESOURCE_EXHAUSTED

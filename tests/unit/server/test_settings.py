@@ -36,7 +36,7 @@ def test_variables_of_other_parts_are_left_alone(monkeypatch: pytest.MonkeyPatch
     [
         ("port", 70_000),
         ("device", "tpu"),
-        ("threads", 0),
+        ("batch_limit", 0),
         ("grace_s", -1.0),
         ("grace_s", float("nan")),
         ("log_level", 7),
@@ -50,8 +50,8 @@ def test_a_wrong_flag_is_named_with_its_value(flag: str, value: object) -> None:
 
 
 def test_a_wrong_variable_is_named_as_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("UNBRAID_THREADS", "many")
-    with pytest.raises(InvalidInput, match="UNBRAID_THREADS: 'many'"):
+    monkeypatch.setenv("UNBRAID_BATCH_LIMIT", "many")
+    with pytest.raises(InvalidInput, match="UNBRAID_BATCH_LIMIT: 'many'"):
         ServerSettings.load()
 
 

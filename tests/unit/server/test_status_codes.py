@@ -10,7 +10,7 @@ from google.rpc import error_details_pb2, status_pb2
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unbraid_core.errors import Conflict, InvalidInput, NotFound, Unavailable, UnbraidError
+from unbraid_core.errors import Conflict, InvalidInput, NotFound, Overloaded, Unavailable, UnbraidError
 from unbraid_server.error_status import ERROR_DOMAIN, internal_status, rich_status
 from unbraid_server.status_codes import STATUS_CODES, status_code
 
@@ -25,7 +25,9 @@ def subclasses(kind: type[UnbraidError]) -> Iterator[type[UnbraidError]]:
 
 
 def example(kind: type[UnbraidError]) -> UnbraidError:
-    return kind("field", "problem") if issubclass(kind, InvalidInput) else kind("message")
+    if issubclass(kind, InvalidInput):
+        return kind("field", "problem")
+    return kind("message", 0.25) if issubclass(kind, Overloaded) else kind("message")
 
 
 def unpacked(status: grpc.Status) -> status_pb2.Status:
