@@ -99,7 +99,7 @@ def make_pipeline(sizes: Sizes, rng: np.random.Generator) -> Pipeline:
         log_popularity_I=log_popularity_I,
         popular_row_I=np.argsort(-log_popularity_I),
         half_life_s_K=np.array([1.0, 7.0, 30.0, 180.0]) * DAY_S,
-        scoring=Scoring(0.1, 0.5, 1.0, 1.0, 30 * DAY_S, 30 * DAY_S, candidate_count=500),
+        scoring=Scoring(0.1, 0.5, 1.0, 1.0, 30 * DAY_S, 30 * DAY_S, candidate_count=500, mixture=True),
         max_history=MAX_HISTORY,
         ranker_inputs=inputs,
     )

@@ -34,8 +34,9 @@ def affinities(interests: Interests | None, item_vectors_CD: FloatArray, scoring
     """Inner product of every candidate and interest over the temperature: float64 [C, K], K = 0 without interests."""
     if interests is None:
         return np.empty((len(item_vectors_CD), 0))
-    affinity_CK: DoubleArray = (item_vectors_CD @ interests.vectors_KD.T).astype(np.float64) / scoring.temperature
-    return affinity_CK
+    # Interests are rows in memory, so that NumPy works on whole columns of candidates at once.
+    affinity_KC: DoubleArray = (interests.vectors_KD @ item_vectors_CD.T).astype(np.float64) / scoring.temperature
+    return affinity_KC.T
 
 
 def score_terms(
@@ -46,7 +47,9 @@ def score_terms(
     log_popularity_C: FloatArray,
     scoring: Scoring,
 ) -> tuple[IntArray, ScoreTerms]:
-    """The interest that speaks for each candidate (-1: none), and the terms of its score; at least one candidate.
+    """The interest that speaks for each candidate (-1: none), and the terms of its score.
+
+    There is at least one candidate, and they come in the order of their rows.
 
     What the interests say is parted in the affinity to the one that speaks, and all else: how alive it is, how many
     other candidates share its attention, what the other interests add.
@@ -80,11 +83,9 @@ def _log_sum(value_NM: DoubleArray) -> DoubleArray:
 
 
 def _own_frequency(query: Query, row_C: IntArray, scoring: Scoring) -> DoubleArray:
-    """Decayed count of the user's own events with each candidate."""
+    """Decayed count of the user's own events with each candidate, which are in the order of rows."""
     history = query.history
     weight_N = np.exp(log_survival(query.now_s - history.time_s_N, scoring.own_half_life_s))
-    own_row_U, inverse_N = np.unique(history.row_N, return_inverse=True)
-    weight_U = np.bincount(inverse_N, weights=weight_N)
-    slot_C = np.minimum(np.searchsorted(own_row_U, row_C), len(own_row_U) - 1)
-    frequency_C: DoubleArray = np.where(own_row_U[slot_C] == row_C, weight_U[slot_C], 0.0)
-    return frequency_C
+    slot_N = np.minimum(np.searchsorted(row_C, history.row_N), len(row_C) - 1)
+    weight_N[row_C[slot_N] != history.row_N] = 0.0
+    return np.bincount(slot_N, weight_N, len(row_C)).astype(np.float64, copy=False)

@@ -65,7 +65,7 @@ def test_quotas_by_hand() -> None:
 
 
 HISTORY = History(
-    row_N=np.array([4, 2, 4]),
+    row_N=np.array([1, 2, 1]),
     time_s_N=NOW_S - np.array([2 * DAY_S, DAY_S, 0.0]),
     action_N=np.zeros(3, np.int64),
 )
@@ -76,7 +76,7 @@ INTERESTS = Interests(
     mass_K=np.array([0.75, 0.25]),
     log_share_K=np.log([0.75, 0.25]),
 )
-ROWS = np.array([4, 2, 0])
+ROWS = np.array([1, 2, 3])
 VECTORS: FloatArray = np.array([[1.0, 0.0], [0.0, 1.0], [-0.6, 0.8]], np.float32)
 LOG_POPULARITY: FloatArray = np.array([-1.0, -2.0, -4.0], np.float32)
 
@@ -94,7 +94,7 @@ def test_the_terms_by_hand() -> None:
     assert terms.affinity_R.tolist() == pytest.approx([2.0, 2.0, 1.6])
     assert terms.interest_R.tolist() == pytest.approx([1.5 * np.log(share) for share in (0.75, 0.25, 0.25)])
     assert terms.popularity_R.tolist() == [-0.5, -1.0, -2.0]
-    # Row 4 has one event of now and one of two half-lives ago, row 2 one of a half-life ago, row 0 none.
+    # Row 1 has one event of now and one of two half-lives ago, row 2 one of a half-life ago, row 3 none.
     assert terms.frequency_R.tolist() == pytest.approx([3 * np.log(2.25), 3 * np.log(1.5), 0.0])
     assert terms.total()[2] == pytest.approx(1.6 + 1.5 * np.log(0.25) - 2.0)
 
