@@ -66,9 +66,9 @@ class TextCondition:
             InvalidInput: no values or more than 1000.
         """
         if not self.values:
-            raise InvalidInput(f"{field}.values", "is empty; name at least one value, or leave the condition out")
+            raise InvalidInput(field, "names no value; name at least one, or leave the condition out")
         if len(self.values) > MAX_VALUES:
-            raise InvalidInput(f"{field}.values", f"{len(self.values)} values; send at most {MAX_VALUES}")
+            raise InvalidInput(field, f"names {len(self.values)} values; name at most {MAX_VALUES}")
 
 
 @dataclass(frozen=True, slots=True)

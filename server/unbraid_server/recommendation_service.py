@@ -61,6 +61,7 @@ class RecommendationService(RecommendationServiceServicer):
         model = self._active.current()
         known = model.history(events.item_ids, events.times_s, events.actions, question.as_of_s)
         excluded_row_X = model.catalogue.rows(question.excluded_item_ids)
+        allowed_row_A = model.catalogue.rows(question.allowed_item_ids) if question.allowed_item_ids else None
         query = Query(
             history=known.history,
             now_s=self._now() if question.as_of_s is None else question.as_of_s,
@@ -70,6 +71,8 @@ class RecommendationService(RecommendationServiceServicer):
             profile=question.profile or model.profiles[0],
             diversity=question.diversity,
             min_probability=question.min_probability,
+            filter=question.filter,
+            allowed_row_A=None if allowed_row_A is None else allowed_row_A[allowed_row_A >= 0],
         )
         [ranking] = self._batcher.recommend(model, [query], context, _client(context))
         self._recall.offer(model, query, ranking)

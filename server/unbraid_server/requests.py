@@ -11,13 +11,15 @@ from typing import Self
 
 from unbraid.v1 import recommendation_pb2 as pb
 from unbraid_core.errors import InvalidInput
+from unbraid_core.filter import Filter
 from unbraid_core.ports import Event
 from unbraid_core.types import Profile
+from unbraid_server.filters import parse_filter
 from unbraid_server.timestamps import epoch_seconds
 
 __all__ = [
-    "MAX_EXCLUDED_ITEMS",
     "MAX_HISTORY_EVENTS",
+    "MAX_LISTED_ITEMS",
     "EventColumns",
     "InterestsQuestion",
     "RecommendQuestion",
@@ -26,7 +28,7 @@ __all__ = [
 ]
 
 MAX_HISTORY_EVENTS = 10_000
-MAX_EXCLUDED_ITEMS = 10_000
+MAX_LISTED_ITEMS = 10_000
 DEFAULT_LIMIT, MAX_LIMIT = 20, 500
 DEFAULT_EVIDENCE_LIMIT, MAX_EVIDENCE_LIMIT = 5, 50
 
@@ -66,7 +68,7 @@ Subject = str | EventColumns
 
 @dataclass(frozen=True, slots=True)
 class RecommendQuestion:
-    """A checked RecommendRequest; without a profile it is for the release to choose."""
+    """A checked RecommendRequest; without a profile it is for the release to choose, without allowed items all are."""
 
     subject: Subject
     limit: int
@@ -76,6 +78,8 @@ class RecommendQuestion:
     profile: Profile | None
     diversity: float
     min_probability: float
+    filter: Filter | None
+    allowed_item_ids: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,21 +104,17 @@ def parse_recommend(request: pb.RecommendRequest) -> RecommendQuestion:
     if request.profile not in PROFILES:
         known = ", ".join(pb.RankingProfile.keys())
         raise InvalidInput("profile", f"{request.profile} is none of {known}")
-    if len(request.excluded_item_ids) > MAX_EXCLUDED_ITEMS:
-        raise InvalidInput(
-            "excluded_item_ids", f"{len(request.excluded_item_ids)} ids; send at most {MAX_EXCLUDED_ITEMS}"
-        )
-    if "" in request.excluded_item_ids:
-        raise InvalidInput(f"excluded_item_ids[{list(request.excluded_item_ids).index('')}]", "is empty; leave it out")
     return RecommendQuestion(
         subject=_subject(request),
         limit=_limit("limit", request.limit, DEFAULT_LIMIT, MAX_LIMIT),
         as_of_s=_as_of(request),
         include_seen=INCLUDES_SEEN[request.seen_items],
-        excluded_item_ids=request.excluded_item_ids,
+        excluded_item_ids=_item_ids("excluded_item_ids", request.excluded_item_ids),
         profile=PROFILES[request.profile],
         diversity=_share("diversity", request.diversity),
         min_probability=_share("min_probability", request.min_probability),
+        filter=parse_filter(request.filter),
+        allowed_item_ids=_item_ids("filter.allowed_item_ids", request.filter.allowed_item_ids),
     )
 
 
@@ -160,6 +160,14 @@ def _columns(history: pb.History) -> EventColumns:
         times_s.append(epoch_seconds(event.event_time, "history.events[{}].event_time", position))
         actions.append(event.action)
     return EventColumns(item_ids, times_s, actions)
+
+
+def _item_ids(field: str, item_ids: Sequence[str]) -> Sequence[str]:
+    if len(item_ids) > MAX_LISTED_ITEMS:
+        raise InvalidInput(field, f"{len(item_ids)} ids; send at most {MAX_LISTED_ITEMS}")
+    if "" in item_ids:
+        raise InvalidInput(f"{field}[{list(item_ids).index('')}]", "is empty; leave it out")
+    return item_ids
 
 
 def _limit(field: str, value: int, default: int, maximum: int) -> int:

@@ -10,9 +10,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from unbraid.v1 import filter_pb2
 from unbraid.v1 import recommendation_pb2 as pb
 from unbraid_core.evidence import Evidence, weigh_evidence
-from unbraid_core.types import Basis, Interests, Profile, Query, Ranking, Source
+from unbraid_core.types import Basis, Interests, Profile, Query, Ranking, SearchPlan, Source
 from unbraid_server.model import Model
 from unbraid_server.timestamps import duration, timestamp
 
@@ -35,6 +36,11 @@ PROFILES = {
     Profile.FORMULA: pb.RANKING_PROFILE_FORMULA,
     Profile.LEARNED: pb.RANKING_PROFILE_LEARNED,
 }
+SEARCH_PLANS = {
+    SearchPlan.INDEX: filter_pb2.SEARCH_PLAN_INDEX,
+    SearchPlan.SCAN: filter_pb2.SEARCH_PLAN_SCAN,
+    SearchPlan.LISTS: filter_pb2.SEARCH_PLAN_LISTS,
+}
 # The messages of every combination of sources, by the bits of the combination.
 SOURCE_LISTS = [
     [message for source, message in SOURCES.items() if combination & source] for combination in range(1 << len(SOURCES))
@@ -49,6 +55,9 @@ def recommend_response(model: Model, query: Query, ranking: Ranking, ignored_cou
         as_of_time=timestamp(query.now_s),
         ignored_event_count=ignored_count,
         profile=PROFILES[ranking.profile],
+        search_plan=None if ranking.plan is None else SEARCH_PLANS[ranking.plan],
+        matching_item_count=ranking.matching_count,
+        exhausted=ranking.allowed_count < query.limit,
     )
     _add_recommendations(response, model, ranking)
     if ranking.probability_R is not None and len(ranking.probability_R) > 0:

@@ -17,6 +17,7 @@ from unbraid.v1 import recommendation_pb2, status_pb2
 from unbraid.v1.recommendation_pb2_grpc import add_RecommendationServiceServicer_to_server
 from unbraid.v1.status_pb2_grpc import add_StatusServiceServicer_to_server
 from unbraid_core.errors import Unavailable
+from unbraid_core.filter import MAX_CONDITIONS, MAX_VALUES
 from unbraid_core.ports import StateStore
 from unbraid_server.active_model import ActiveModel
 from unbraid_server.batcher import Batcher
@@ -26,7 +27,7 @@ from unbraid_server.metrics import Metrics
 from unbraid_server.recall_monitor import RecallMonitor
 from unbraid_server.recommendation_service import RecommendationService
 from unbraid_server.release_watcher import ReleaseWatcher
-from unbraid_server.requests import MAX_EXCLUDED_ITEMS, MAX_HISTORY_EVENTS
+from unbraid_server.requests import MAX_HISTORY_EVENTS, MAX_LISTED_ITEMS
 from unbraid_server.settings import ServerSettings
 from unbraid_server.signing import trusted_releases
 from unbraid_server.status_service import StatusService
@@ -38,8 +39,9 @@ SERVICE_NAMES = tuple(
     for module in (recommendation_pb2, status_pb2)
     for service in module.DESCRIPTOR.services_by_name.values()
 )
-# Room for the largest request that the limits allow, at 400 bytes for each event or excluded id.
-MAX_REQUEST_BYTES = 400 * (MAX_HISTORY_EVENTS + MAX_EXCLUDED_ITEMS)
+# Room for the largest request that the limits allow, at 400 bytes for each event and listed id, and about 100 for each
+# value of a filter.
+MAX_REQUEST_BYTES = 400 * (MAX_HISTORY_EVENTS + 2 * MAX_LISTED_ITEMS) + 100 * MAX_CONDITIONS * MAX_VALUES
 
 CHANNEL_OPTIONS = (
     # A second server on the same port would start silently and take half of the connections.

@@ -218,10 +218,10 @@ def number(least: float | None = None, most: float | None = None, *, excluded: b
         ([number(0.0, math.inf)], r"the most value is inf"),
         ([number(3.0, 2.0)], r"nothing lies from 3\.0 to 2\.0; give the smaller bound first"),
         ([number(2.0, 2.0, excluded=True)], r"nothing lies from 2\.0 to 2\.0"),
-        ([TextCondition("brand", Match.ANY, ())], r"filter\.conditions\[0\]\.values: is empty"),
+        ([TextCondition("brand", Match.ANY, ())], r"filter\.conditions\[0\]: names no value"),
         (
             [TextCondition("brand", Match.ANY, ("x",) * 1001)],
-            r"conditions\[0\]\.values: 1001 values; send at most 1000",
+            r"conditions\[0\]: names 1001 values; name at most 1000",
         ),
     ],
 )

@@ -12,6 +12,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from unbraid.v1 import filter_pb2
 from unbraid.v1 import recommendation_pb2 as pb
 from unbraid.v1.recommendation_pb2_grpc import RecommendationServiceStub
 from unbraid_core.ports import Event, UserEvent
@@ -274,6 +275,16 @@ def test_the_largest_documented_request_is_answered(service: RecommendationServi
     request = pb.RecommendRequest(
         history=pb.History(events=[event("k00" + "x" * 60, NOW_S - i, "purchase") for i in range(10_000)]),
         excluded_item_ids=[f"{i:064}" for i in range(10_000)],
+        filter=filter_pb2.Filter(
+            allowed_item_ids=[f"{i:064}" for i in range(10_000)],
+            conditions=[
+                filter_pb2.Condition(
+                    attribute="categories",
+                    none_of=filter_pb2.TextValues(values=[f"{position} {i:064}" for i in range(1_000)]),
+                )
+                for position in range(32)
+            ],
+        ),
     )
     assert service.Recommend(request).ignored_event_count == 10_000
 

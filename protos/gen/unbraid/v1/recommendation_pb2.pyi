@@ -10,6 +10,7 @@ from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from unbraid.v1 import filter_pb2 as _filter_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -212,6 +213,7 @@ class RecommendRequest(_message.Message):
     PROFILE_FIELD_NUMBER: _builtins.int
     DIVERSITY_FIELD_NUMBER: _builtins.int
     MIN_PROBABILITY_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
     """A user of the state store. One that it does not know is answered by popularity."""
     limit: _builtins.int
@@ -241,6 +243,10 @@ class RecommendRequest(_message.Message):
     def excluded_item_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Items that must not come back; at most 10000. Ids that the release does not know are ignored."""
 
+    @_builtins.property
+    def filter(self) -> _filter_pb2.Filter:
+        """Which items may come back; where it is absent, all may."""
+
     def __init__(
         self,
         *,
@@ -253,10 +259,11 @@ class RecommendRequest(_message.Message):
         profile: Global___RankingProfile.ValueType = ...,
         diversity: _builtins.float = ...,
         min_probability: _builtins.float = ...,
+        filter: _filter_pb2.Filter | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of_time", b"as_of_time", "history", b"history", "subject", b"subject", "user_id", b"user_id"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of_time", b"as_of_time", "filter", b"filter", "history", b"history", "subject", b"subject", "user_id", b"user_id"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of_time", b"as_of_time", "diversity", b"diversity", "excluded_item_ids", b"excluded_item_ids", "history", b"history", "limit", b"limit", "min_probability", b"min_probability", "profile", b"profile", "seen_items", b"seen_items", "subject", b"subject", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of_time", b"as_of_time", "diversity", b"diversity", "excluded_item_ids", b"excluded_item_ids", "filter", b"filter", "history", b"history", "limit", b"limit", "min_probability", b"min_probability", "profile", b"profile", "seen_items", b"seen_items", "subject", b"subject", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_subject: _TypeAlias = _typing.Literal["user_id", "history"]  # noqa: Y015
     _WhichOneofArgType_subject: _TypeAlias = _typing.Literal["subject", b"subject"]  # noqa: Y015
@@ -469,6 +476,9 @@ class RecommendResponse(_message.Message):
     IGNORED_EVENT_COUNT_FIELD_NUMBER: _builtins.int
     PROFILE_FIELD_NUMBER: _builtins.int
     EXPECTED_PRECISION_FIELD_NUMBER: _builtins.int
+    SEARCH_PLAN_FIELD_NUMBER: _builtins.int
+    MATCHING_ITEM_COUNT_FIELD_NUMBER: _builtins.int
+    EXHAUSTED_FIELD_NUMBER: _builtins.int
     release_id: _builtins.str
     """The release that answered."""
     basis: Global___AnswerBasis.ValueType
@@ -480,6 +490,14 @@ class RecommendResponse(_message.Message):
     expected_precision: _builtins.float
     """The share of the items that the user is expected to take: the mean of their probabilities. Absent where there are
     none.
+    """
+    search_plan: _filter_pb2.SearchPlan.ValueType
+    """How the items near the interests were searched for; absent in an answer by popularity."""
+    matching_item_count: _builtins.int
+    """How many items the filter lets through, seen and excluded ones among them; absent where there is no filter."""
+    exhausted: _builtins.bool
+    """Whether fewer items than the limit may come back at all: they match the filter, and are neither excluded nor, where
+    that matters, seen. A list that is short though this is false is so because of min_probability.
     """
     @_builtins.property
     def recommendations(self) -> _containers.RepeatedCompositeFieldContainer[Global___Recommendation]:
@@ -504,14 +522,26 @@ class RecommendResponse(_message.Message):
         ignored_event_count: _builtins.int = ...,
         profile: Global___RankingProfile.ValueType = ...,
         expected_precision: _builtins.float | None = ...,
+        search_plan: _filter_pb2.SearchPlan.ValueType | None = ...,
+        matching_item_count: _builtins.int | None = ...,
+        exhausted: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_precision", b"_expected_precision", "as_of_time", b"as_of_time", "expected_precision", b"expected_precision"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_precision", b"_expected_precision", "_matching_item_count", b"_matching_item_count", "_search_plan", b"_search_plan", "as_of_time", b"as_of_time", "expected_precision", b"expected_precision", "matching_item_count", b"matching_item_count", "search_plan", b"search_plan"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_precision", b"_expected_precision", "as_of_time", b"as_of_time", "basis", b"basis", "expected_precision", b"expected_precision", "ignored_event_count", b"ignored_event_count", "interests", b"interests", "profile", b"profile", "recommendations", b"recommendations", "release_id", b"release_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_precision", b"_expected_precision", "_matching_item_count", b"_matching_item_count", "_search_plan", b"_search_plan", "as_of_time", b"as_of_time", "basis", b"basis", "exhausted", b"exhausted", "expected_precision", b"expected_precision", "ignored_event_count", b"ignored_event_count", "interests", b"interests", "matching_item_count", b"matching_item_count", "profile", b"profile", "recommendations", b"recommendations", "release_id", b"release_id", "search_plan", b"search_plan"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__expected_precision: _TypeAlias = _typing.Literal["expected_precision"]  # noqa: Y015
     _WhichOneofArgType__expected_precision: _TypeAlias = _typing.Literal["_expected_precision", b"_expected_precision"]  # noqa: Y015
+    _WhichOneofReturnType__matching_item_count: _TypeAlias = _typing.Literal["matching_item_count"]  # noqa: Y015
+    _WhichOneofArgType__matching_item_count: _TypeAlias = _typing.Literal["_matching_item_count", b"_matching_item_count"]  # noqa: Y015
+    _WhichOneofReturnType__search_plan: _TypeAlias = _typing.Literal["search_plan"]  # noqa: Y015
+    _WhichOneofArgType__search_plan: _TypeAlias = _typing.Literal["_search_plan", b"_search_plan"]  # noqa: Y015
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__expected_precision) -> _WhichOneofReturnType__expected_precision | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__matching_item_count) -> _WhichOneofReturnType__matching_item_count | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__search_plan) -> _WhichOneofReturnType__search_plan | None: ...
 
 Global___RecommendResponse: _TypeAlias = RecommendResponse  # noqa: Y015
 
