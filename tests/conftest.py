@@ -41,6 +41,7 @@ from unbraid_server.logs import open_log
 from unbraid_server.model import Model, load_model
 from unbraid_server.server import Server
 from unbraid_server.settings import ServerSettings
+from unbraid_server.sqlite_catalogue import SqliteCatalogueStore
 from unbraid_server.sqlite_state import SqliteStateStore
 
 # A console keeps the COLUMNS that it was made under. Made without, it follows what each test sets.
@@ -160,22 +161,32 @@ def state_v1(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SqliteStateSt
 
 
 @pytest.fixture(scope="session")
-def channel_v1(model_v1: Model, state_v1: SqliteStateStore) -> Iterator[grpc.Channel]:
+def unchanged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SqliteCatalogueStore]:
+    """A catalogue store without changes. Read it, never write there."""
+    store = SqliteCatalogueStore(tmp_path_factory.mktemp("catalogue") / "catalogue.sqlite")
+    yield store
+    store.close()
+
+
+@pytest.fixture(scope="session")
+def channel_v1(model_v1: Model, state_v1: SqliteStateStore, unchanged: SqliteCatalogueStore) -> Iterator[grpc.Channel]:
     """A channel over a real socket to a server of that release in this process."""
-    with _serving(model_v1, state_v1) as channel:
+    with _serving(model_v1, state_v1, unchanged) as channel:
         yield channel
 
 
 @pytest.fixture(scope="session")
-def channel_learned(model_learned: Model, state_v1: SqliteStateStore) -> Iterator[grpc.Channel]:
+def channel_learned(
+    model_learned: Model, state_v1: SqliteStateStore, unchanged: SqliteCatalogueStore
+) -> Iterator[grpc.Channel]:
     """The same of the release with a ranker."""
-    with _serving(model_learned, state_v1) as channel:
+    with _serving(model_learned, state_v1, unchanged) as channel:
         yield channel
 
 
 @contextmanager
-def _serving(model: Model, state: SqliteStateStore) -> Iterator[grpc.Channel]:
-    server = Server(ActiveModel(model), state, ServerSettings(port=0), open_log("error"))
+def _serving(model: Model, state: SqliteStateStore, catalogue: SqliteCatalogueStore) -> Iterator[grpc.Channel]:
+    server = Server(ActiveModel(model, catalogue), state, ServerSettings(port=0), open_log("error"))
     port = server.start()
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
         yield channel

@@ -15,6 +15,7 @@ from rich.text import Text
 from unbraid_cli.console import facts_table
 from unbraid_client import (
     Basis,
+    CatalogueStatus,
     Evidence,
     Interest,
     InterestsResult,
@@ -91,7 +92,7 @@ def print_status(status: ServerStatus, console: Console) -> None:
         **({"refused": f"{error.message} ({_minute(error.time)})"} if error else {}),
         "space": release.space_id,
         "built": _minute(release.created_time),
-        "catalogue": f"{release.item_count:,} items",
+        "catalogue": _catalogue(release.item_count, status.catalogue),
         "encoder": f"{release.interest_count} interests x {release.dimension} dimensions, "
         f"last {release.max_history} events",
         "index": f"{release.index_family}, recall@{release.index_recall_at} {release.index_recall:.4f}",
@@ -105,6 +106,17 @@ def print_status(status: ServerStatus, console: Console) -> None:
         "versions": ", ".join(f"{name} {version}" for name, version in status.versions.items()),
     }
     console.print(facts_table(facts))
+
+
+def _catalogue(item_count: int, status: CatalogueStatus) -> str:
+    parts = [f"{item_count:,} items"]
+    if status.changed_item_count or status.replaced_item_count:
+        parts.append(f"{status.changed_item_count:,} new or changed, {status.replaced_item_count:,} changed or deleted")
+    if status.homeless_item_count:
+        parts.append(f"{status.homeless_item_count:,} not shown, because they have no vector of this space")
+    if status.rebuild_reason:
+        parts.append(status.rebuild_reason)
+    return "; ".join(parts)
 
 
 def _live_recall(recall: RecallStatus) -> str:

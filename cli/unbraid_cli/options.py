@@ -7,7 +7,19 @@ from typing import Annotated, Literal
 
 import typer
 
-__all__ = ["RELEASES", "STATE", "PublicKey", "RankingProfile", "Releases", "State", "TrainingData", "WhichRelease"]
+__all__ = [
+    "RELEASES",
+    "STATE",
+    "CatalogueFile",
+    "Json",
+    "PublicKey",
+    "RankingProfile",
+    "Releases",
+    "Server",
+    "State",
+    "TrainingData",
+    "WhichRelease",
+]
 
 RELEASES = Path("releases")
 STATE = Path("state.db")
@@ -30,6 +42,17 @@ TrainingData = Annotated[
 WhichRelease = Annotated[
     str | None, typer.Argument(metavar="RELEASE_ID", help="Which release; the active one by default.")
 ]
+CatalogueFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--catalogue",
+        envvar="UNBRAID_CATALOGUE",
+        help="The SQLite file with the changes of the catalogue.",
+        show_default="catalogue.sqlite in the folder of releases",
+    ),
+]
+Server = Annotated[str, typer.Option(help="host:port of the server.", envvar="UNBRAID_SERVER")]
+Json = Annotated[bool, typer.Option("--json", help="Print the whole answer as JSON.")]
 RankingProfile = Annotated[
     Literal["formula", "learned"] | None,
     typer.Option("--profile", help="How to rank; by default learned where the release has a ranker, else formula."),

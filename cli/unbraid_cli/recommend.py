@@ -12,21 +12,19 @@ import typer
 from unbraid_cli.answers import print_interests, print_recommendations, print_status, to_json
 from unbraid_cli.console import console
 from unbraid_cli.history_file import parse_time, read_history
-from unbraid_cli.options import RankingProfile
+from unbraid_cli.options import Json, RankingProfile, Server
 from unbraid_client import Event, Profile, UnbraidClient
 from unbraid_client import Unavailable as ServerUnavailable
 from unbraid_client.channel import DEFAULT_TARGET
 from unbraid_core.errors import InvalidInput, Unavailable
 
-__all__ = ["interests", "recommend", "status"]
+__all__ = ["connected", "interests", "recommend", "status"]
 
 User = Annotated[str | None, typer.Option("--user", help="A user that the server knows.")]
 HistoryFile = Annotated[
     Path | None, typer.Option("--history", help="A CSV file with item_id, timestamp and, if you like, action.")
 ]
-Server = Annotated[str, typer.Option(help="host:port of the server.", envvar="UNBRAID_SERVER")]
 AsOf = Annotated[str | None, typer.Option(help="Answer for this moment (ISO 8601 or epoch seconds), not for now.")]
-Json = Annotated[bool, typer.Option("--json", help="Print the whole answer as JSON.")]
 
 
 def recommend(
@@ -48,7 +46,7 @@ def recommend(
     """Print the recommendations for a user or a history, and why."""
     events = _events(user, history)
     moment = None if as_of is None else parse_time(as_of, "--as-of")
-    with _connected(server) as client:
+    with connected(server) as client:
         result = client.recommend(
             user_id=user,
             history=events,
@@ -76,7 +74,7 @@ def interests(
     """Print the interests of a user or a history, and the events behind each."""
     events = _events(user, history)
     moment = None if as_of is None else parse_time(as_of, "--as-of")
-    with _connected(server) as client:
+    with connected(server) as client:
         result = client.get_interests(user_id=user, history=events, as_of=moment, evidence_limit=evidence)
     if as_json:
         console.print_json(to_json(result))
@@ -86,7 +84,7 @@ def interests(
 
 def status(server: Server = DEFAULT_TARGET, as_json: Json = False) -> None:
     """Print what a running server is made of."""
-    with _connected(server) as client:
+    with connected(server) as client:
         result = client.get_status()
     if as_json:
         console.print_json(to_json(result))
@@ -101,7 +99,7 @@ def _events(user: str | None, history: Path | None) -> list[Event] | None:
 
 
 @contextmanager
-def _connected(server: str) -> Iterator[UnbraidClient]:
+def connected(server: str) -> Iterator[UnbraidClient]:
     """A client whose failure to find a server says what to do about it."""
     try:
         with UnbraidClient(server) as client:

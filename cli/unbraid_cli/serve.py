@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from unbraid_cli.console import console
-from unbraid_cli.options import RELEASES, STATE, PublicKey, Releases, State
+from unbraid_cli.options import RELEASES, STATE, CatalogueFile, PublicKey, Releases, State
 
 __all__ = ["serve"]
 
@@ -15,6 +15,7 @@ __all__ = ["serve"]
 def serve(
     releases: Releases = RELEASES,
     state: State = STATE,
+    catalogue: CatalogueFile = None,
     host: Annotated[
         str | None,
         typer.Option(help="Address to listen on; only loopback without --insecure.", show_default="127.0.0.1"),
@@ -57,6 +58,7 @@ def serve(
         releases=releases,
         public_key=public_key,
         state=state,
+        catalogue=catalogue,
         host=host,
         port=port,
         device=device,

@@ -7,7 +7,7 @@ import numpy as np
 from unbraid_core.item_vectors import ItemVectors
 from unbraid_core.ports import Searcher
 from unbraid_core.types import BoolArray, FloatArray, SearchHits
-from unbraid_index.contract import checked_allowed, padded_hits
+from unbraid_index.contract import checked_allowed, checked_queries, padded_hits
 from unbraid_index.scan import scan
 
 __all__ = ["LiveSearcher"]
@@ -40,6 +40,7 @@ class LiveSearcher:
 
     def search(self, query_QD: FloatArray, count: int, allowed_I: BoolArray | None = None) -> SearchHits:
         """See the Searcher port; dead rows never come back."""
+        query_QD = checked_queries(query_QD, count, self._added_vectors_ND.shape[1])
         base_size = self._base.size
         if allowed_I is None:
             living_N = self._living_I[base_size:]

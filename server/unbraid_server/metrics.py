@@ -82,6 +82,17 @@ class _ReleaseCollector(Collector):
         release.add_metric([model.release_id], 1.0)
         yield release
         yield GaugeMetricFamily("unbraid_items", "Items of the catalogue.", value=len(model.catalogue))
+        delta = model.delta
+        yield GaugeMetricFamily(
+            "unbraid_catalogue_changed_items",
+            "Items that are new or changed since the release.",
+            value=len(delta.row_of),
+        )
+        yield GaugeMetricFamily(
+            "unbraid_catalogue_replaced_items",
+            "Items of the release that are deleted or changed.",
+            delta.replaced_count,
+        )
         summary = self._recall.summary(model)
         for name, text, value in (
             ("promised_recall", "Recall that was measured when the index was built.", summary.promised_recall),

@@ -21,6 +21,7 @@ from unbraid_core.release import Lease, Release, ReleaseManifest
 from unbraid_core.release.layout import INDEX, RANKER, USER_ENCODER
 from unbraid_core.types import History, Profile
 from unbraid_index.content.item_encoder import ItemEncoder, open_item_encoder
+from unbraid_index.exact import ExactSearcher
 from unbraid_index.faiss_searcher import FaissSearcher
 from unbraid_index.live_searcher import LiveSearcher
 from unbraid_server.device import Device, DeviceChoice
@@ -94,6 +95,11 @@ class Model:
             catalogue=LiveCatalogue(delta),
             pipeline=live_pipeline(self.released, delta, searcher),
         )
+
+    def exact_pipeline(self) -> Pipeline:
+        """The pipeline as it would be if the index missed nothing."""
+        exact = ExactSearcher(self.released.item_vectors_ID)
+        return replace(self.pipeline, searcher=LiveSearcher(exact, self.delta.added.vector_ND, self.delta.tombstone_I))
 
     def history(
         self, item_ids: Sequence[str], times_s: Sequence[float], actions: Sequence[str], until_s: float | None

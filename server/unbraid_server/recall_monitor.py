@@ -9,13 +9,12 @@ import time
 import weakref
 from collections import deque
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from queue import Empty, Full, Queue
 
 import numpy as np
 
 from unbraid_core.types import Query, Ranking
-from unbraid_index.exact import ExactSearcher
 from unbraid_server.model import Model
 
 __all__ = ["RecallMonitor", "RecallSummary"]
@@ -94,7 +93,7 @@ class RecallMonitor:
         self._cpu_share = cpu_share
         self._waiting: Queue[_Sample] = Queue(WAITING)
         self._lock = threading.Lock()
-        self._model: weakref.ref[Model] | None = None
+        self._release_id = ""
         self._results: deque[_Result] = deque(maxlen=WINDOW)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._work, name="recall-monitor", daemon=True)
@@ -116,10 +115,9 @@ class RecallMonitor:
             self._waiting.put_nowait(_Sample(weakref.ref(model), query, len(ranking.row_R)))
 
     def summary(self, model: Model) -> RecallSummary:
-        """What is known of a model."""
+        """What is known of the release of a model."""
         with self._lock:
-            known = self._model is not None and self._model() is model
-            results = list(self._results) if known else []
+            results = list(self._results) if self._release_id == model.release_id else []
         recall_N = np.array([result.recall for result in results])
         return RecallSummary(
             release_id=model.release_id,
@@ -146,15 +144,14 @@ class RecallMonitor:
         model = sample.model()
         if model is None:
             return
-        pipeline = model.pipeline
-        exact = replace(pipeline, searcher=ExactSearcher(pipeline.item_vectors_ID))
-        [found_C] = pipeline.found_by_interests([sample.query])
+        exact = model.exact_pipeline()
+        [found_C] = model.pipeline.found_by_interests([sample.query])
         [wanted_C] = exact.found_by_interests([sample.query])
         if len(wanted_C) == 0:
             return
         recall = len(np.intersect1d(found_C, wanted_C, assume_unique=True)) / len(wanted_C)
         with self._lock:
-            if self._model is None or self._model() is not model:
-                self._model = weakref.ref(model)
+            if self._release_id != model.release_id:
+                self._release_id = model.release_id
                 self._results.clear()
             self._results.append(_Result(recall, sample.recommended_count / max(1, sample.query.limit)))

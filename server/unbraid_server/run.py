@@ -16,6 +16,7 @@ from unbraid_server.onnx_session import INTRA_OP_THREADS
 from unbraid_server.server import Server
 from unbraid_server.settings import ServerSettings
 from unbraid_server.signing import trusted_releases
+from unbraid_server.sqlite_catalogue import SqliteCatalogueStore
 from unbraid_server.sqlite_state import SqliteStateStore
 from unbraid_server.versions import component_versions
 
@@ -35,9 +36,9 @@ def run(settings: ServerSettings, on_ready: Callable[[str, str], None]) -> None:
 
     Raises:
         NotFound: no release is active.
-        IntegrityError, IncompatibleError: the release or the state file cannot be used.
+        IntegrityError, IncompatibleError: the release, or the state or catalogue file, cannot be used.
         DeviceUnavailable: cuda was demanded and cannot be had.
-        InvalidInput: the state file cannot be written.
+        InvalidInput: the state or catalogue file cannot be written.
         Unavailable: the address cannot be had.
     """
     log = open_log(settings.log_level)
@@ -46,8 +47,9 @@ def run(settings: ServerSettings, on_ready: Callable[[str, str], None]) -> None:
         signal.signal(number, lambda *_: stop.set())
     model = load_model(trusted_releases(settings).open(), settings.device)
     state = SqliteStateStore(settings.state)
+    catalogue = SqliteCatalogueStore(settings.catalogue_file)
     try:
-        server = Server(ActiveModel(model), state, settings, log)
+        server = Server(ActiveModel(model, catalogue), state, settings, log)
         if settings.metrics_port is not None:
             log.info("metrics", port=server.metrics.listen(settings.host, settings.metrics_port))
         port = server.start()
@@ -58,6 +60,7 @@ def run(settings: ServerSettings, on_ready: Callable[[str, str], None]) -> None:
         log.info("draining", grace_s=settings.grace_s)
         server.stop(settings.grace_s)
     finally:
+        catalogue.close()
         state.close()
     log.info("stopped")
 
@@ -84,5 +87,6 @@ def _log_decisions(log: FilteringBoundLogger, settings: ServerSettings, model: M
         host=settings.host,
         port=port,
         state=str(settings.state),
+        catalogue=str(settings.catalogue_file),
         versions=component_versions(),
     )

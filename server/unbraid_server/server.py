@@ -13,7 +13,8 @@ from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
 from grpc_reflection.v1alpha import reflection
 from structlog.typing import FilteringBoundLogger
 
-from unbraid.v1 import recommendation_pb2, status_pb2
+from unbraid.v1 import catalogue_pb2, recommendation_pb2, status_pb2
+from unbraid.v1.catalogue_pb2_grpc import add_CatalogServiceServicer_to_server
 from unbraid.v1.recommendation_pb2_grpc import add_RecommendationServiceServicer_to_server
 from unbraid.v1.status_pb2_grpc import add_StatusServiceServicer_to_server
 from unbraid_core.errors import Unavailable
@@ -22,6 +23,8 @@ from unbraid_core.ports import StateStore
 from unbraid_server.active_model import ActiveModel
 from unbraid_server.batcher import Batcher
 from unbraid_server.call_boundary import CallBoundary
+from unbraid_server.catalogue_service import CatalogService
+from unbraid_server.catalogue_watcher import CatalogueWatcher
 from unbraid_server.health import Health
 from unbraid_server.metrics import Metrics
 from unbraid_server.recall_monitor import RecallMonitor
@@ -36,7 +39,7 @@ __all__ = ["Server"]
 
 SERVICE_NAMES = tuple(
     service.full_name
-    for module in (recommendation_pb2, status_pb2)
+    for module in (recommendation_pb2, catalogue_pb2, status_pb2)
     for service in module.DESCRIPTOR.services_by_name.values()
 )
 # Room for the largest request that the limits allow, at 400 bytes for each event and listed id, and about 100 for each
@@ -56,7 +59,7 @@ CHANNEL_OPTIONS = (
 
 
 class Server:
-    """Answers calls until it is stopped, and takes over what is activated in the folder of releases.
+    """Answers calls until it is stopped; takes over activated releases, and changes of the catalogue.
 
     Args:
         active: which model answers; the server replaces it.
@@ -80,6 +83,7 @@ class Server:
         self._host, self._port, self._address = settings.host, settings.port, settings.address
         self._health = Health(SERVICE_NAMES)
         self._watcher = ReleaseWatcher(trusted_releases(settings), active, log, now)
+        self._catalogue_watcher = CatalogueWatcher(active, log)
         self._recall = RecallMonitor(settings.recall_sample_share)
         self.metrics = Metrics(active, self._recall)
         batcher = Batcher(settings.batch_limit, settings.queue_limit)
@@ -93,6 +97,7 @@ class Server:
         add_RecommendationServiceServicer_to_server(
             RecommendationService(active, state, batcher, self._recall, now), self._server
         )
+        add_CatalogServiceServicer_to_server(CatalogService(active), self._server)
         add_StatusServiceServicer_to_server(
             StatusService(
                 active, self._watcher, state, self._recall, settings.max_concurrent_calls, start_time_s=now()
@@ -121,6 +126,7 @@ class Server:
         self._recall.start()
         self._server.start()
         self._watcher.start()
+        self._catalogue_watcher.start()
         self._health.serve()
         return port
 
@@ -136,6 +142,7 @@ class Server:
         self._health.drain()
         self._server.stop(grace_s).wait()
         self._watcher.stop()
+        self._catalogue_watcher.stop()
         self._calls.shutdown()
         self._recall.stop()
         self.metrics.close()

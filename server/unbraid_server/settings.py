@@ -15,6 +15,7 @@ from unbraid_server.device import Device
 __all__ = ["ServerSettings"]
 
 ENV_PREFIX = "UNBRAID_"
+CATALOGUE_FILE = "catalogue.sqlite"
 
 
 class ServerSettings(BaseSettings):
@@ -24,6 +25,8 @@ class ServerSettings(BaseSettings):
         releases: folder of releases; the active one is served.
         public_key: PEM file with an ed25519 key; releases that are not signed with its other half are refused.
         state: SQLite file with the histories; it is created where it does not exist.
+        catalogue: SQLite file with the changes of the catalogue; it is created where it does not exist. None stands for
+            catalogue.sqlite in the folder of releases, whose manifests count these changes.
         host: address to listen on. Anything but loopback needs ``insecure``.
         port: 0 takes any free port.
         device: where the encoder runs.
@@ -42,6 +45,7 @@ class ServerSettings(BaseSettings):
     releases: Path = Path("releases")
     public_key: Path | None = None
     state: Path = Path("state.db")
+    catalogue: Path | None = None
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 50051
     device: Device = Device.AUTO
@@ -73,6 +77,11 @@ class ServerSettings(BaseSettings):
                 "use 127.0.0.1, or say --insecure to allow it",
             )
         return settings
+
+    @property
+    def catalogue_file(self) -> Path:
+        """Where the changes of the catalogue are."""
+        return self.releases / CATALOGUE_FILE if self.catalogue is None else self.catalogue
 
     @property
     def address(self) -> str:

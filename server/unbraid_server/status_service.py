@@ -6,6 +6,8 @@ import grpc
 
 from unbraid.v1 import status_pb2 as pb
 from unbraid.v1.status_pb2_grpc import StatusServiceServicer
+from unbraid_core.live.delta import Delta
+from unbraid_core.live.limits import rebuild_reason
 from unbraid_core.ports import StateStore
 from unbraid_server.active_model import ActiveModel
 from unbraid_server.model import Model
@@ -59,6 +61,7 @@ class StatusService(StatusServiceServicer):
             user_count=self._state.count_users(),
             max_concurrent_calls=self._max_concurrent_calls,
             last_activation_error=_activation_error(self._watcher.failure),
+            catalogue=_catalogue_status(model.delta),
             live_recall=_recall_status(self._recall.summary(model)),
         )
 
@@ -100,6 +103,16 @@ def _recall_status(summary: RecallSummary) -> pb.RecallStatus:
         merged_recall_p05=summary.recall_p05,
         fill_rate=summary.fill_rate,
         rebuild_reason=summary.rebuild_reason,
+    )
+
+
+def _catalogue_status(delta: Delta) -> pb.CatalogueStatus:
+    return pb.CatalogueStatus(
+        changed_item_count=len(delta.row_of),
+        replaced_item_count=delta.replaced_count,
+        homeless_item_count=len(delta.homeless),
+        sequence=delta.sequence,
+        rebuild_reason=rebuild_reason(delta),
     )
 
 

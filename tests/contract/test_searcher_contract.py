@@ -17,6 +17,7 @@ from unbraid_core.types import BoolArray, FloatArray, SearchHits, SearchPlan
 from unbraid_index.exact import ExactSearcher
 from unbraid_index.faiss_searcher import FaissSearcher
 from unbraid_index.family import flat_index, ivf_index
+from unbraid_index.live_searcher import LiveSearcher
 from unbraid_index.progress import unwatched
 from unbraid_training.memo import MemoSearcher
 
@@ -37,6 +38,12 @@ def open_ivf(item_vectors_ID: FloatArray, folder: Path, nprobe: int, costs: Filt
     return FaissSearcher.open(path, "ivf_flat", {"nprobe": nprobe}, item_vectors_ID, costs)
 
 
+def open_live(item_vectors_ID: FloatArray, folder: Path) -> Searcher:
+    """Most rows in an index, the others behind it."""
+    base = open_ivf(item_vectors_ID[:300], folder, 8)
+    return LiveSearcher(base, item_vectors_ID[300:], np.zeros(SIZE, np.bool_))
+
+
 CHEAP_LISTS = FilterCosts(count=1, rows_per_query=5, choosing_ns=0, listed_row_ns=0, scanned_row_ns=1)
 
 
@@ -46,6 +53,7 @@ OPENERS: dict[str, Opener] = {
     "flat": open_flat,
     "ivf": lambda item_vectors_ID, folder: open_ivf(item_vectors_ID, folder, 8),
     "ivf, one list": lambda item_vectors_ID, folder: open_ivf(item_vectors_ID, folder, 1),
+    "live": open_live,
     "ivf, cheap lists": lambda item_vectors_ID, folder: open_ivf(item_vectors_ID, folder, 1, CHEAP_LISTS),
 }
 

@@ -8,10 +8,11 @@ import pytest
 
 PUBLIC_NAMES = {
     "unbraid_client": """
-        ActivationError AsyncUnbraidClient Basis Cancelled ClientError Conflict DeadlineExceeded DeviceStatus
-        ErrorDetails Event EventLike Evidence FieldViolation Interest InterestsResult InvalidRequest Moment NotAllowed
-        NotFound Overloaded Profile RecallStatus RecommendResult Recommendation ReleaseStatus ScoreTerms ServerError
-        ServerStatus Source Unavailable UnbraidClient
+        ActivationError AsyncUnbraidClient AttributeValue Basis Cancelled CatalogueStatus ClientError Conflict
+        DeadlineExceeded DeleteResult DeviceStatus ErrorDetails Event EventLike Evidence FieldViolation Interest
+        InterestsResult InvalidRequest Item ItemPage ItemsResult Moment NotAllowed NotFound Overloaded Profile
+        RecallStatus RecommendResult Recommendation ReleaseStatus ScoreTerms ServerError ServerStatus Source
+        Unavailable UnbraidClient UpsertResult
     """,
     "unbraid_core.errors": """
         CallerGone Conflict DeviceUnavailable IncompatibleError IntegrityError InvalidInput NotFound Overloaded

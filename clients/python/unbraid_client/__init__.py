@@ -16,9 +16,11 @@ from unbraid_client.errors import (
     ServerError,
     Unavailable,
 )
+from unbraid_client.items import AttributeValue, DeleteResult, Item, ItemPage, ItemsResult, UpsertResult
 from unbraid_client.types import (
     ActivationError,
     Basis,
+    CatalogueStatus,
     DeviceStatus,
     Event,
     EventLike,
@@ -39,11 +41,14 @@ from unbraid_client.types import (
 __all__ = [
     "ActivationError",
     "AsyncUnbraidClient",
+    "AttributeValue",
     "Basis",
     "Cancelled",
+    "CatalogueStatus",
     "ClientError",
     "Conflict",
     "DeadlineExceeded",
+    "DeleteResult",
     "DeviceStatus",
     "ErrorDetails",
     "Event",
@@ -53,6 +58,9 @@ __all__ = [
     "Interest",
     "InterestsResult",
     "InvalidRequest",
+    "Item",
+    "ItemPage",
+    "ItemsResult",
     "Moment",
     "NotAllowed",
     "NotFound",
@@ -68,4 +76,5 @@ __all__ = [
     "Source",
     "Unavailable",
     "UnbraidClient",
+    "UpsertResult",
 ]

@@ -9,9 +9,11 @@ from typing import Self, TypeVar
 import grpc
 import grpc.aio
 
-from unbraid.v1 import recommendation_pb2_grpc, status_pb2, status_pb2_grpc
+from unbraid.v1 import catalogue_pb2, catalogue_pb2_grpc, recommendation_pb2_grpc, status_pb2, status_pb2_grpc
 from unbraid_client.channel import DEFAULT_TARGET, DEFAULT_TIMEOUT_S, open_aio_channel
 from unbraid_client.errors import error_of
+from unbraid_client.item_messages import delete_result, item_page, items_result, upsert_request, upsert_result
+from unbraid_client.items import DeleteResult, Item, ItemPage, ItemsResult, UpsertResult
 from unbraid_client.requests import interests_request, recommend_request
 from unbraid_client.results import interests_result, recommend_result, server_status
 from unbraid_client.types import EventLike, InterestsResult, Moment, Profile, RecommendResult, ServerStatus
@@ -38,6 +40,7 @@ class AsyncUnbraidClient:
         self._timeout_s = timeout_s
         self._channel = open_aio_channel(target, credentials)
         self._recommendation = recommendation_pb2_grpc.RecommendationServiceStub(self._channel)
+        self._catalogue = catalogue_pb2_grpc.CatalogServiceStub(self._channel)
         self._status = status_pb2_grpc.StatusServiceStub(self._channel)
 
     async def recommend(
@@ -87,6 +90,39 @@ class AsyncUnbraidClient:
             include_vectors=include_vectors,
         )
         return interests_result(await self._call(self._recommendation.GetInterests, request, timeout_s))
+
+    async def upsert_items(
+        self, items: Iterable[Item], *, space_id: str = "", timeout_s: float | None = None
+    ) -> UpsertResult:
+        """Add or replace items; see `UnbraidClient.upsert_items`."""
+        request = upsert_request(items, space_id)
+        return upsert_result(await self._call(self._catalogue.UpsertItems, request, timeout_s))
+
+    async def delete_items(self, item_ids: Iterable[str], *, timeout_s: float | None = None) -> DeleteResult:
+        """Take items away; see `UnbraidClient.delete_items`."""
+        request = catalogue_pb2.DeleteItemsRequest(item_ids=item_ids)
+        return delete_result(await self._call(self._catalogue.DeleteItems, request, timeout_s))
+
+    async def get_items(
+        self, item_ids: Iterable[str], *, include_vectors: bool = False, timeout_s: float | None = None
+    ) -> ItemsResult:
+        """Items by their ids; see `UnbraidClient.get_items`."""
+        request = catalogue_pb2.GetItemsRequest(item_ids=item_ids, include_vectors=include_vectors)
+        return items_result(await self._call(self._catalogue.GetItems, request, timeout_s))
+
+    async def list_items(
+        self,
+        *,
+        page_size: int = 100,
+        page_token: str = "",
+        include_vectors: bool = False,
+        timeout_s: float | None = None,
+    ) -> ItemPage:
+        """A page of all items; see `UnbraidClient.list_items`."""
+        request = catalogue_pb2.ListItemsRequest(
+            page_size=page_size, page_token=page_token, include_vectors=include_vectors
+        )
+        return item_page(await self._call(self._catalogue.ListItems, request, timeout_s))
 
     async def get_status(self, *, timeout_s: float | None = None) -> ServerStatus:
         """What the server is made of; see `UnbraidClient.get_status`."""

@@ -13,14 +13,18 @@ DEFAULT_TARGET = "127.0.0.1:50051"
 DEFAULT_TIMEOUT_S = 5.0
 MAX_RECEIVE_BYTES = 16 * 1024 * 1024
 
-# Every method of the contract is NO_SIDE_EFFECTS, so a call may be sent again. CANCELLED is what a server answers to
+# Every method of the contract is idempotent, so a call may be sent again. CANCELLED is what a server answers to
 # calls that it cuts off while it stops. The throttle is the retry budget: a failed attempt costs a token, a success
 # gives a tenth of one back, and below half of the tokens nothing is retried.
 SERVICE_CONFIG = {
     "loadBalancingConfig": [{"round_robin": {}}],
     "methodConfig": [
         {
-            "name": [{"service": "unbraid.v1.RecommendationService"}, {"service": "unbraid.v1.StatusService"}],
+            "name": [
+                {"service": "unbraid.v1.RecommendationService"},
+                {"service": "unbraid.v1.CatalogService"},
+                {"service": "unbraid.v1.StatusService"},
+            ],
             "retryPolicy": {
                 "maxAttempts": 4,
                 "initialBackoff": "0.1s",

@@ -8,9 +8,11 @@ from typing import Self, TypeVar
 
 import grpc
 
-from unbraid.v1 import recommendation_pb2_grpc, status_pb2, status_pb2_grpc
+from unbraid.v1 import catalogue_pb2, catalogue_pb2_grpc, recommendation_pb2_grpc, status_pb2, status_pb2_grpc
 from unbraid_client.channel import DEFAULT_TARGET, DEFAULT_TIMEOUT_S, open_channel
 from unbraid_client.errors import error_of
+from unbraid_client.item_messages import delete_result, item_page, items_result, upsert_request, upsert_result
+from unbraid_client.items import DeleteResult, Item, ItemPage, ItemsResult, UpsertResult
 from unbraid_client.requests import interests_request, recommend_request
 from unbraid_client.results import interests_result, recommend_result, server_status
 from unbraid_client.types import EventLike, InterestsResult, Moment, Profile, RecommendResult, ServerStatus
@@ -42,6 +44,7 @@ class UnbraidClient:
         self._timeout_s = timeout_s
         self._channel = open_channel(target, credentials)
         self._recommendation = recommendation_pb2_grpc.RecommendationServiceStub(self._channel)
+        self._catalogue = catalogue_pb2_grpc.CatalogServiceStub(self._channel)
         self._status = status_pb2_grpc.StatusServiceStub(self._channel)
 
     def recommend(
@@ -121,6 +124,76 @@ class UnbraidClient:
             include_vectors=include_vectors,
         )
         return interests_result(self._call(self._recommendation.GetInterests, request, timeout_s))
+
+    def upsert_items(
+        self, items: Iterable[Item], *, space_id: str = "", timeout_s: float | None = None
+    ) -> UpsertResult:
+        """Add items to the catalogue, or put them in place of what they were; all of them or none.
+
+        Once the call has returned, the server that answered recommends them; servers beside it do within a second.
+
+        Args:
+            items: at most 1000, each id once. What an item says replaces all that it said before.
+            space_id: of their vectors, as in ``ItemsResult``; needed where an item brings one.
+            timeout_s: deadline of this call.
+
+        Raises:
+            ValueError: an attribute that cannot be sent.
+            ClientError: the call failed and nothing was changed; InvalidRequest names the item, Conflict says that the
+                index has to be built again first.
+        """
+        request = upsert_request(items, space_id)
+        return upsert_result(self._call(self._catalogue.UpsertItems, request, timeout_s))
+
+    def delete_items(self, item_ids: Iterable[str], *, timeout_s: float | None = None) -> DeleteResult:
+        """Take items out of the catalogue; an unknown id changes nothing.
+
+        Once the call has returned, the server that answered recommends none of them; servers beside it within a second.
+
+        Args:
+            item_ids: at most 1000.
+            timeout_s: deadline of this call.
+
+        Raises:
+            ClientError: the call failed.
+        """
+        request = catalogue_pb2.DeleteItemsRequest(item_ids=item_ids)
+        return delete_result(self._call(self._catalogue.DeleteItems, request, timeout_s))
+
+    def get_items(
+        self, item_ids: Iterable[str], *, include_vectors: bool = False, timeout_s: float | None = None
+    ) -> ItemsResult:
+        """Items by their ids, at most 1000, in that order.
+
+        Raises:
+            ClientError: the call failed.
+        """
+        request = catalogue_pb2.GetItemsRequest(item_ids=item_ids, include_vectors=include_vectors)
+        return items_result(self._call(self._catalogue.GetItems, request, timeout_s))
+
+    def list_items(
+        self,
+        *,
+        page_size: int = 100,
+        page_token: str = "",
+        include_vectors: bool = False,
+        timeout_s: float | None = None,
+    ) -> ItemPage:
+        """A page of all items, in the order of their ids.
+
+        Args:
+            page_size: how many, at most 1000.
+            page_token: ``next_page_token`` of the page before.
+            include_vectors: whether to send their vectors.
+            timeout_s: deadline of this call.
+
+        Raises:
+            ClientError: the call failed.
+        """
+        request = catalogue_pb2.ListItemsRequest(
+            page_size=page_size, page_token=page_token, include_vectors=include_vectors
+        )
+        return item_page(self._call(self._catalogue.ListItems, request, timeout_s))
 
     def get_status(self, *, timeout_s: float | None = None) -> ServerStatus:
         """What the server is made of.

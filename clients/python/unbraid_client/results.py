@@ -12,6 +12,7 @@ from unbraid.v1 import status_pb2
 from unbraid_client.types import (
     ActivationError,
     Basis,
+    CatalogueStatus,
     DeviceStatus,
     Evidence,
     Interest,
@@ -102,6 +103,17 @@ def server_status(response: status_pb2.GetStatusResponse) -> ServerStatus:
             _activation_error(response.last_activation_error) if response.HasField("last_activation_error") else None
         ),
         live_recall=_recall_status(response.live_recall),
+        catalogue=_catalogue_status(response.catalogue),
+    )
+
+
+def _catalogue_status(status: status_pb2.CatalogueStatus) -> CatalogueStatus:
+    return CatalogueStatus(
+        changed_item_count=status.changed_item_count,
+        replaced_item_count=status.replaced_item_count,
+        homeless_item_count=status.homeless_item_count,
+        sequence=status.sequence,
+        rebuild_reason=status.rebuild_reason,
     )
 
 

@@ -13,6 +13,7 @@ from enum import StrEnum
 __all__ = [
     "ActivationError",
     "Basis",
+    "CatalogueStatus",
     "DeviceStatus",
     "Event",
     "EventLike",
@@ -223,6 +224,25 @@ class RecallStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class CatalogueStatus:
+    """How far the catalogue has come since the release was built.
+
+    Attributes:
+        changed_item_count: items that are new or changed since.
+        replaced_item_count: items of the release that are deleted or changed since.
+        homeless_item_count: items that cannot be shown, because no vector of theirs lies in the space of the release.
+        sequence: number of the last change that the server has applied.
+        rebuild_reason: why the index should be built again; empty where nothing speaks for it.
+    """
+
+    changed_item_count: int
+    replaced_item_count: int
+    homeless_item_count: int
+    sequence: int
+    rebuild_reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class ServerStatus:
     """What a server is made of; ``versions`` maps each part to its version.
 
@@ -237,3 +257,4 @@ class ServerStatus:
     max_concurrent_calls: int
     last_activation_error: ActivationError | None
     live_recall: RecallStatus
+    catalogue: CatalogueStatus

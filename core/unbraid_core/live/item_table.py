@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from unbraid_core.item_change import AttributeValue, Item
 
-__all__ = ["fits", "item_of", "kind_name", "table_of"]
+__all__ = ["FIXED", "fits", "item_of", "kind_name", "table_of"]
 
 FIXED = ("item_id", "title", "categories")
 # Times of nanoseconds end with these years.

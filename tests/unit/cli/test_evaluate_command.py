@@ -81,7 +81,7 @@ def test_the_run_file_is_what_the_serving_pipeline_answers(evaluable: Evaluable,
         history = model.history(item_ids, events.time_s_N.tolist(), actions, until_s=None).history
         (ranking,) = model.pipeline.recommend([Query(history, float(now_s), 50, include_seen=task == "all")])
         user_id = holdout.train.user_ids[user].replace(" ", "%20")
-        expected[user_id] = [model.catalogue.item_ids[row] for row in ranking.row_R]
+        expected[user_id] = model.catalogue.ids(ranking.row_R)
     found: dict[str, list[str]] = {}
     for line in (tmp_path / "run").read_text().splitlines():
         user_id, _, item_id, *_ = line.split()

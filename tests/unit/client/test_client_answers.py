@@ -18,6 +18,7 @@ from unbraid.v1 import status_pb2
 from unbraid_client import (
     ActivationError,
     Basis,
+    CatalogueStatus,
     DeviceStatus,
     Event,
     Evidence,
@@ -153,6 +154,13 @@ def test_status_answer_becomes_values(server: ScriptedServer, call: Call) -> Non
             last_activation_error=status_pb2.ActivationError(
                 release_id="r2", reason="INTEGRITY", message="r2: damaged", error_time=Timestamp(seconds=NOON_S)
             ),
+            catalogue=status_pb2.CatalogueStatus(
+                changed_item_count=3,
+                replaced_item_count=2,
+                homeless_item_count=1,
+                sequence=9,
+                rebuild_reason="much changed",
+            ),
             live_recall=status_pb2.RecallStatus(
                 sample_count=300, merged_recall=0.97, merged_recall_p05=0.9, fill_rate=1.0, rebuild_reason="recall fell"
             ),
@@ -168,6 +176,7 @@ def test_status_answer_becomes_values(server: ScriptedServer, call: Call) -> Non
         max_concurrent_calls=64,
         last_activation_error=ActivationError("r2", "INTEGRITY", "r2: damaged", NOON),
         live_recall=RecallStatus(300, 0.97, 0.9, 1.0, "recall fell"),
+        catalogue=CatalogueStatus(3, 2, 1, 9, "much changed"),
     )
 
 

@@ -36,6 +36,7 @@ from unbraid_server.logs import open_log
 from unbraid_server.model import load_model
 from unbraid_server.server import Server
 from unbraid_server.settings import ServerSettings
+from unbraid_server.sqlite_catalogue import SqliteCatalogueStore
 from unbraid_server.sqlite_state import SqliteStateStore
 from unbraid_training.checkpoint import Checkpoint, save_checkpoint
 from unbraid_training.config import TrainConfig
@@ -179,13 +180,15 @@ def test_the_index_holds_the_vectors_that_the_pipeline_sees(
     )
 
 
-def test_a_server_answers_from_a_compressed_release(release_of: ReleaseOf, users: HeldOutUsers, tmp_path: Path) -> None:
+def test_a_server_answers_from_a_compressed_release(
+    release_of: ReleaseOf, users: HeldOutUsers, tmp_path: Path, unchanged: SqliteCatalogueStore
+) -> None:
     release = release_of(INT8, INT8)
     model = load_model(release, Device.CPU)
     cases = users.cases[0].sample(10, seed=0)
     expected = top(release_of(FP32, FP32), replace(users, cases=[cases]), 10)
     store = SqliteStateStore(tmp_path / "state.db")
-    server = Server(ActiveModel(model), store, ServerSettings(port=0), open_log("error"))
+    server = Server(ActiveModel(model, unchanged), store, ServerSettings(port=0), open_log("error"))
     port = server.start()
     try:
         with UnbraidClient(f"127.0.0.1:{port}") as client:

@@ -18,6 +18,7 @@ from unbraid_core.release.layout import CATALOGUE
 from unbraid_server.active_model import ActiveModel
 from unbraid_server.device import Device
 from unbraid_server.model import load_model
+from unbraid_server.sqlite_catalogue import SqliteCatalogueStore
 
 FIRST, SECOND = (datetime(2026, 3, day, tzinfo=UTC) for day in (1, 2))
 
@@ -44,10 +45,12 @@ def is_mapped(folder: Path) -> bool:
     return str(folder) in Path("/proc/self/maps").read_text()
 
 
-def test_a_replaced_model_lives_as_long_as_a_call_uses_it(store: ReleaseStore, release_v1: Path) -> None:
+def test_a_replaced_model_lives_as_long_as_a_call_uses_it(
+    store: ReleaseStore, release_v1: Path, unchanged: SqliteCatalogueStore
+) -> None:
     first, second = (publish(store, open_release(release_v1), time) for time in (FIRST, SECOND))
     folder = first.folder
-    active = ActiveModel(load_model(first, Device.CPU))
+    active = ActiveModel(load_model(first, Device.CPU), unchanged)
     del first
     in_use = active.current()
     gone = weakref.ref(in_use)
@@ -63,9 +66,11 @@ def test_a_replaced_model_lives_as_long_as_a_call_uses_it(store: ReleaseStore, r
     assert not is_mapped(folder)
 
 
-def test_a_release_that_does_not_work_is_not_taken_over(store: ReleaseStore, release_v1: Path) -> None:
+def test_a_release_that_does_not_work_is_not_taken_over(
+    store: ReleaseStore, release_v1: Path, unchanged: SqliteCatalogueStore
+) -> None:
     source = open_release(release_v1)
-    active = ActiveModel(load_model(source, Device.CPU))
+    active = ActiveModel(load_model(source, Device.CPU), unchanged)
     before = active.current()
     with pytest.raises(IncompatibleError, match=r"user_encoder\.onnx"):
         active.activate(publish(store, source, FIRST, user_encoder=b"not a model"))

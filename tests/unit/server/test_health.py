@@ -21,6 +21,7 @@ from unbraid_server.logs import open_log
 from unbraid_server.model import Model
 from unbraid_server.server import Server
 from unbraid_server.settings import ServerSettings
+from unbraid_server.sqlite_catalogue import SqliteCatalogueStore
 from unbraid_server.sqlite_state import SqliteStateStore
 
 if TYPE_CHECKING:
@@ -51,8 +52,10 @@ def test_reflection_lists_the_services_and_their_files(channel_v1: grpc.Channel)
     assert database.FindFileContainingSymbol(SERVICES[0]).name == "unbraid/v1/recommendation.proto"
 
 
-def test_a_watch_is_told_of_the_drain_and_then_let_go(model_v1: Model, state_v1: SqliteStateStore) -> None:
-    server = Server(ActiveModel(model_v1), state_v1, ServerSettings(port=0), open_log("error"))
+def test_a_watch_is_told_of_the_drain_and_then_let_go(
+    model_v1: Model, state_v1: SqliteStateStore, unchanged: SqliteCatalogueStore
+) -> None:
+    server = Server(ActiveModel(model_v1, unchanged), state_v1, ServerSettings(port=0), open_log("error"))
     with grpc.insecure_channel(f"127.0.0.1:{server.start()}") as channel:
         seen: SimpleQueue[int | None] = SimpleQueue()
         responses = channel.unary_stream(

@@ -33,6 +33,7 @@ from unbraid_server.model import Model, load_model
 from unbraid_server.recall_monitor import RecallMonitor, RecallSummary
 from unbraid_server.server import Server
 from unbraid_server.settings import ServerSettings
+from unbraid_server.sqlite_catalogue import SqliteCatalogueStore
 from unbraid_server.sqlite_state import SqliteStateStore
 
 TIMEOUT_S = 20.0
@@ -56,10 +57,12 @@ class Forgetful:
 
 @pytest.fixture
 def forgetful(model_v1: Model) -> Model:
-    """The committed release, with four candidates a question and an index that finds half of them."""
+    """Another release with the same items, four candidates a question and an index that finds half of them."""
     pipeline = model_v1.pipeline
     scoring = replace(pipeline.scoring, candidate_count=4)
-    return replace(model_v1, pipeline=replace(pipeline, searcher=Forgetful(pipeline.searcher), scoring=scoring))
+    manifest = model_v1.manifest.model_copy(update={"release_id": "forgetful"})
+    forgetful = replace(pipeline, searcher=Forgetful(pipeline.searcher), scoring=scoring)
+    return replace(model_v1, manifest=manifest, pipeline=forgetful)
 
 
 @contextmanager
@@ -109,7 +112,7 @@ def test_an_index_that_lost_rows_is_found_out(forgetful: Model) -> None:
     assert summary.rebuild_reason.startswith(f"merged recall of {summary.sample_count} live questions is 0.")
 
 
-def test_another_model_starts_anew(model_v1: Model, forgetful: Model) -> None:
+def test_another_release_starts_anew(model_v1: Model, forgetful: Model) -> None:
     with monitoring() as monitor:
         ask(monitor, forgetful, 50)
         summary = ask(monitor, model_v1, 1)
@@ -140,9 +143,11 @@ def test_questions_that_wait_do_not_keep_a_model_alive(release_v1: Path, model_v
     assert monitor.summary(model_v1).sample_count == 0
 
 
-def test_prometheus_and_status_tell_of_calls_and_recall(model_v1: Model, state_v1: SqliteStateStore) -> None:
+def test_prometheus_and_status_tell_of_calls_and_recall(
+    model_v1: Model, state_v1: SqliteStateStore, unchanged: SqliteCatalogueStore
+) -> None:
     settings = ServerSettings(port=0, recall_sample_share=1.0)
-    server = Server(ActiveModel(model_v1), state_v1, settings, open_log("error"))
+    server = Server(ActiveModel(model_v1, unchanged), state_v1, settings, open_log("error"))
     metrics_port = server.metrics.listen("127.0.0.1", 0)
     history = pb.History(events=[pb.Event(item_id="k01", event_time=Timestamp(seconds=NOW_S), action="view")])
     try:
@@ -174,9 +179,11 @@ def test_prometheus_and_status_tell_of_calls_and_recall(model_v1: Model, state_v
     assert (found["unbraid_index_merged_recall",], found["unbraid_index_rebuild_due",]) == (1.0, 0.0)
 
 
-def test_a_taken_port_for_metrics_is_refused(model_v1: Model, state_v1: SqliteStateStore) -> None:
+def test_a_taken_port_for_metrics_is_refused(
+    model_v1: Model, state_v1: SqliteStateStore, unchanged: SqliteCatalogueStore
+) -> None:
     first, second = (
-        Server(ActiveModel(model_v1), state_v1, ServerSettings(port=0), open_log("error")) for _ in range(2)
+        Server(ActiveModel(model_v1, unchanged), state_v1, ServerSettings(port=0), open_log("error")) for _ in range(2)
     )
     port = first.metrics.listen("127.0.0.1", 0)
     try:

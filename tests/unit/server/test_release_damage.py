@@ -18,6 +18,7 @@ from unbraid_server.device import Device
 from unbraid_server.logs import open_log
 from unbraid_server.model import load_model
 from unbraid_server.release_watcher import ReleaseWatcher
+from unbraid_server.sqlite_catalogue import SqliteCatalogueStore
 
 NOW = datetime(2026, 7, 1, tzinfo=UTC)
 ROUNDS = 12
@@ -70,10 +71,12 @@ def store(tmp_path: Path, release_v1: Path) -> ReleaseStore:
 
 
 @pytest.mark.parametrize("damage", [flip_bit, truncate, append, invert, exchange, remove])
-def test_damage_is_refused_by_name_while_the_last_good_release_answers(store: ReleaseStore, damage: Damage) -> None:
+def test_damage_is_refused_by_name_while_the_last_good_release_answers(
+    store: ReleaseStore, unchanged: SqliteCatalogueStore, damage: Damage
+) -> None:
     choose = random.Random(1)
     victim = store.list()[0].release_id
-    active = ActiveModel(load_model(store.open(), Device.CPU))
+    active = ActiveModel(load_model(store.open(), Device.CPU), unchanged)
     watcher = ReleaseWatcher(store, active, open_log("critical"))
     before = active.current()
     folder = store.root / victim
@@ -96,10 +99,10 @@ def test_damage_is_refused_by_name_while_the_last_good_release_answers(store: Re
 
 
 @pytest.mark.parametrize("damage", [flip_bit, truncate, append, invert])
-def test_a_damaged_current_is_refused(store: ReleaseStore, damage: Damage) -> None:
+def test_a_damaged_current_is_refused(store: ReleaseStore, unchanged: SqliteCatalogueStore, damage: Damage) -> None:
     choose = random.Random(2)
     victim = store.list()[0].release_id
-    active = ActiveModel(load_model(store.open(), Device.CPU))
+    active = ActiveModel(load_model(store.open(), Device.CPU), unchanged)
     watcher = ReleaseWatcher(store, active, open_log("critical"))
     before = active.current()
     for _ in range(ROUNDS):

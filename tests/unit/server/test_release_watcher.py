@@ -24,6 +24,7 @@ from unbraid_server.logs import open_log
 from unbraid_server.model import load_model
 from unbraid_server.server import Server
 from unbraid_server.settings import ServerSettings
+from unbraid_server.sqlite_catalogue import SqliteCatalogueStore
 from unbraid_server.sqlite_state import SqliteStateStore
 
 NOW = datetime(2026, 7, 1, tzinfo=UTC)
@@ -50,9 +51,9 @@ def store(tmp_path: Path, release_v1: Path) -> ReleaseStore:
 
 
 @pytest.fixture
-def channel(store: ReleaseStore, state_v1: SqliteStateStore) -> Iterator[grpc.Channel]:
+def channel(store: ReleaseStore, state_v1: SqliteStateStore, unchanged: SqliteCatalogueStore) -> Iterator[grpc.Channel]:
     """To a server of these releases."""
-    active = ActiveModel(load_model(store.open(), Device.CPU))
+    active = ActiveModel(load_model(store.open(), Device.CPU), unchanged)
     server = Server(active, state_v1, ServerSettings(port=0, releases=store.root), open_log("critical"))
     with grpc.insecure_channel(f"127.0.0.1:{server.start()}") as opened:
         yield opened

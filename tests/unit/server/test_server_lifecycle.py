@@ -20,6 +20,7 @@ from unbraid_server.logs import open_log
 from unbraid_server.model import Model
 from unbraid_server.server import MAX_REQUEST_BYTES, Server
 from unbraid_server.settings import ServerSettings
+from unbraid_server.sqlite_catalogue import SqliteCatalogueStore
 
 if TYPE_CHECKING:
     from tests.unit.server.conftest import Refused
@@ -71,12 +72,12 @@ Opened = tuple[Server, RecommendationServiceStub]
 
 
 @pytest.fixture
-def serve(model_v1: Model) -> Iterator[Callable[..., Opened]]:
+def serve(model_v1: Model, unchanged: SqliteCatalogueStore) -> Iterator[Callable[..., Opened]]:
     """Starts servers over a given state store, and stops them."""
     started: list[tuple[Server, grpc.Channel]] = []
 
     def start(state: StateStore, settings: ServerSettings = ANY_PORT, level: str = "error") -> Opened:
-        server = Server(ActiveModel(model_v1), state, settings, open_log(level))
+        server = Server(ActiveModel(model_v1, unchanged), state, settings, open_log(level))
         channel = grpc.insecure_channel(f"127.0.0.1:{server.start()}")
         started.append((server, channel))
         return server, RecommendationServiceStub(channel)
@@ -87,10 +88,10 @@ def serve(model_v1: Model) -> Iterator[Callable[..., Opened]]:
         server.stop(grace_s=0)
 
 
-def test_a_second_server_on_the_port_is_refused(model_v1: Model) -> None:
-    first = Server(ActiveModel(model_v1), GatedState(), ANY_PORT, open_log("error"))
+def test_a_second_server_on_the_port_is_refused(model_v1: Model, unchanged: SqliteCatalogueStore) -> None:
+    first = Server(ActiveModel(model_v1, unchanged), GatedState(), ANY_PORT, open_log("error"))
     port = first.start()
-    second = Server(ActiveModel(model_v1), GatedState(), ServerSettings(port=port), open_log("error"))
+    second = Server(ActiveModel(model_v1, unchanged), GatedState(), ServerSettings(port=port), open_log("error"))
     with pytest.raises(Unavailable, match=f"cannot listen on 127.0.0.1:{port}"):
         second.start()
     first.stop(grace_s=0)

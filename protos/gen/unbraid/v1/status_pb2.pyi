@@ -191,6 +191,44 @@ class RecallStatus(_message.Message):
 Global___RecallStatus: _TypeAlias = RecallStatus  # noqa: Y015
 
 @_typing.final
+class CatalogueStatus(_message.Message):
+    """How far the catalogue has come since the release was built."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANGED_ITEM_COUNT_FIELD_NUMBER: _builtins.int
+    REPLACED_ITEM_COUNT_FIELD_NUMBER: _builtins.int
+    HOMELESS_ITEM_COUNT_FIELD_NUMBER: _builtins.int
+    SEQUENCE_FIELD_NUMBER: _builtins.int
+    REBUILD_REASON_FIELD_NUMBER: _builtins.int
+    changed_item_count: _builtins.int
+    """Items that are new or changed since."""
+    replaced_item_count: _builtins.int
+    """Items of the release that are deleted or changed since."""
+    homeless_item_count: _builtins.int
+    """Items that cannot be shown: no vector of theirs lies in the space of the release."""
+    sequence: _builtins.int
+    """Number of the last change that this server has applied."""
+    rebuild_reason: _builtins.str
+    """Why the index should be built again; empty where nothing speaks for it."""
+    def __init__(
+        self,
+        *,
+        changed_item_count: _builtins.int = ...,
+        replaced_item_count: _builtins.int = ...,
+        homeless_item_count: _builtins.int = ...,
+        sequence: _builtins.int = ...,
+        rebuild_reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed_item_count", b"changed_item_count", "homeless_item_count", b"homeless_item_count", "rebuild_reason", b"rebuild_reason", "replaced_item_count", b"replaced_item_count", "sequence", b"sequence"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CatalogueStatus: _TypeAlias = CatalogueStatus  # noqa: Y015
+
+@_typing.final
 class ComponentVersion(_message.Message):
     """A named version of a part."""
 
@@ -266,6 +304,7 @@ class GetStatusResponse(_message.Message):
     MAX_CONCURRENT_CALLS_FIELD_NUMBER: _builtins.int
     LAST_ACTIVATION_ERROR_FIELD_NUMBER: _builtins.int
     LIVE_RECALL_FIELD_NUMBER: _builtins.int
+    CATALOGUE_FIELD_NUMBER: _builtins.int
     user_count: _builtins.int
     """Users known to the state store."""
     max_concurrent_calls: _builtins.int
@@ -296,6 +335,10 @@ class GetStatusResponse(_message.Message):
     def live_recall(self) -> Global___RecallStatus:
         """What the index finds of live questions."""
 
+    @_builtins.property
+    def catalogue(self) -> Global___CatalogueStatus:
+        """What has changed in the catalogue."""
+
     def __init__(
         self,
         *,
@@ -307,10 +350,11 @@ class GetStatusResponse(_message.Message):
         max_concurrent_calls: _builtins.int = ...,
         last_activation_error: Global___ActivationError | None = ...,
         live_recall: Global___RecallStatus | None = ...,
+        catalogue: Global___CatalogueStatus | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["device", b"device", "last_activation_error", b"last_activation_error", "live_recall", b"live_recall", "release", b"release", "start_time", b"start_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["catalogue", b"catalogue", "device", b"device", "last_activation_error", b"last_activation_error", "live_recall", b"live_recall", "release", b"release", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["device", b"device", "last_activation_error", b"last_activation_error", "live_recall", b"live_recall", "max_concurrent_calls", b"max_concurrent_calls", "release", b"release", "start_time", b"start_time", "user_count", b"user_count", "versions", b"versions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["catalogue", b"catalogue", "device", b"device", "last_activation_error", b"last_activation_error", "live_recall", b"live_recall", "max_concurrent_calls", b"max_concurrent_calls", "release", b"release", "start_time", b"start_time", "user_count", b"user_count", "versions", b"versions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

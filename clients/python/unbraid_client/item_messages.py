@@ -1,0 +1,100 @@
+"""Items to messages and back, shared by both clients."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from unbraid.v1 import catalogue_pb2 as pb
+from unbraid_client.items import AttributeValue, DeleteResult, Item, ItemPage, ItemsResult, UpsertResult
+
+__all__ = ["delete_result", "item_page", "items_result", "upsert_request", "upsert_result"]
+
+FLOAT32_BYTES = 4
+
+
+def upsert_request(items: Iterable[Item], space_id: str) -> pb.UpsertItemsRequest:
+    """The message of an UpsertItems call.
+
+    Raises:
+        ValueError: a value of an attribute cannot be sent; the message names it.
+    """
+    return pb.UpsertItemsRequest(items=map(_message, items), space_id=space_id)
+
+
+def upsert_result(response: pb.UpsertItemsResponse) -> UpsertResult:
+    """The answer of an UpsertItems call."""
+    return UpsertResult(response.release_id, response.added_count, response.sequence)
+
+
+def delete_result(response: pb.DeleteItemsResponse) -> DeleteResult:
+    """The answer of a DeleteItems call."""
+    return DeleteResult(response.release_id, response.deleted_count, response.sequence)
+
+
+def items_result(response: pb.GetItemsResponse) -> ItemsResult:
+    """The answer of a GetItems call."""
+    items = tuple(map(_item, response.items))
+    return ItemsResult(response.release_id, response.space_id, items, tuple(response.missing_item_ids))
+
+
+def item_page(response: pb.ListItemsResponse) -> ItemPage:
+    """The answer of a ListItems call."""
+    items = tuple(map(_item, response.items))
+    return ItemPage(response.release_id, response.space_id, items, response.next_page_token, response.item_count)
+
+
+def _message(item: Item) -> pb.Item:
+    message = pb.Item(item_id=item.item_id, title=item.title, categories=item.categories)
+    if item.vector is not None:
+        message.vector = _packed(item.vector)
+    for name, value in item.attributes.items():
+        message.attributes[name].CopyFrom(_value(value, f"{item.item_id}: attribute {name!r}"))
+    return message
+
+
+def _packed(vector: Sequence[float]) -> bytes:
+    return struct.pack(f"<{len(vector)}f", *vector)
+
+
+def _value(value: AttributeValue, where: str) -> pb.AttributeValue:
+    match value:
+        case bool():
+            return pb.AttributeValue(bool_value=value)
+        case int():
+            return pb.AttributeValue(int_value=value)
+        case float():
+            return pb.AttributeValue(double_value=value)
+        case str():
+            return pb.AttributeValue(string_value=value)
+        case datetime():
+            if value.tzinfo is None:
+                raise ValueError(f"{where}: {value.isoformat()} has no time zone; add one, for example tzinfo=UTC")
+            moment = Timestamp()
+            moment.FromDatetime(value)
+            return pb.AttributeValue(time_value=moment)
+        case _:
+            return pb.AttributeValue(string_list_value=pb.StringList(values=value))
+
+
+def _item(message: pb.Item) -> Item:
+    vector = struct.unpack(f"<{len(message.vector) // FLOAT32_BYTES}f", message.vector) if message.vector else None
+    attributes = {name: value for name, each in message.attributes.items() if (value := _known(each)) is not None}
+    return Item(message.item_id, message.title, tuple(message.categories), attributes, vector)
+
+
+def _known(message: pb.AttributeValue) -> AttributeValue | None:
+    """The value; None for a kind that only a newer client knows."""
+    match message.WhichOneof("value"):
+        case None:
+            return None
+        case "string_list_value":
+            return tuple(message.string_list_value.values)
+        case "time_value":
+            return message.time_value.ToDatetime(tzinfo=UTC)
+        case kind:
+            value: AttributeValue = getattr(message, kind)
+            return value
