@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from unbraid_cli.console import console, facts_table, step_progress
+from unbraid_cli.console import console, step_progress
+from unbraid_cli.index_tables import built_table, families_table, tuned_table, untried_line
 from unbraid_cli.options import RELEASES, Releases
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from unbraid_core.catalogue import Catalogue
     from unbraid_core.release import Probe, ReleaseStore
-    from unbraid_index.new_items import Addition
     from unbraid_index.release_build import IndexedRelease
+    from unbraid_index.report import IndexReport
 
 __all__ = ["app", "build_and_measure"]
 
@@ -26,7 +25,21 @@ DEFAULT_RECALL = 0.99
 app = typer.Typer(help="Build the index of a release.", no_args_is_help=True)
 
 Recall = Annotated[
-    float, typer.Option("--recall", help="Share of the 200 exact nearest items to find, on queries that tuned nothing.")
+    float,
+    typer.Option(
+        "--recall",
+        help="Share to find of what exact search brings a user: the 95% lower bound, with users that tuned nothing.",
+    ),
+]
+MemoryBudget = Annotated[
+    int | None, typer.Option("--memory-budget", help="MB that the index may take beside the item vectors.")
+]
+ReleaseId = Annotated[str | None, typer.Option("--release", help="Which release; the active one by default.")]
+Queries = Annotated[
+    Path | None,
+    typer.Option(
+        "--queries", help="The queries.npy of an export, or another file of interests, to measure the recall with."
+    ),
 ]
 NewItems = Annotated[
     Path | None,
@@ -43,44 +56,46 @@ def build(
     releases: Releases = RELEASES,
     items: NewItems = None,
     recall: Recall = DEFAULT_RECALL,
+    memory_budget: MemoryBudget = None,
     activate: Activate = False,
 ) -> None:
     """Build the index over an export and publish both as a release.
 
-    Up to 50,000 items the index is exhaustive, above it is an IVF tuned to the recall. Set OMP_NUM_THREADS to use more
-    than one core.
+    Several kinds of index are made and tuned to the recall, and the one that searches fastest is kept. Set
+    OMP_NUM_THREADS to use more than one core.
     """
     from unbraid_core.release import ReleaseStore
-
-    store = ReleaseStore(releases)
     from unbraid_server.trial import try_release
 
-    _finish(store, build_and_measure(export_dir, store, recall, items), activate, try_release)
+    store = ReleaseStore(releases)
+    _finish(store, build_and_measure(export_dir, store, recall, items, memory_budget), activate, try_release)
 
 
 def build_and_measure(
-    export_dir: Path, store: ReleaseStore, recall: float = DEFAULT_RECALL, items: Path | None = None
+    export_dir: Path,
+    store: ReleaseStore,
+    recall: float = DEFAULT_RECALL,
+    items: Path | None = None,
+    memory_budget_mb: int | None = None,
 ) -> str:
     """Make a release of an export, print what its index is like, and return the release_id."""
     from unbraid_index.release_build import build_release
 
     new_items = _read_items(items)
     with step_progress() as on_progress:
-        indexed = build_release(export_dir, store, datetime.now(UTC), recall, on_progress, new_items)
-    console.print(_summary(indexed))
+        indexed = build_release(export_dir, store, datetime.now(UTC), recall, on_progress, new_items, memory_budget_mb)
+    _show(indexed)
     return indexed.manifest.release_id
 
 
 @app.command()
 def rebuild(
-    release: Annotated[str | None, typer.Option("--release", help="Which release; the active one by default.")] = None,
+    release: ReleaseId = None,
     releases: Releases = RELEASES,
-    queries: Annotated[
-        Path | None,
-        typer.Option("--queries", help="A .npy file of held-out interests, float32 [Q, D], to measure the recall on."),
-    ] = None,
+    queries: Queries = None,
     items: NewItems = None,
     recall: Recall = DEFAULT_RECALL,
+    memory_budget: MemoryBudget = None,
     activate: Activate = False,
 ) -> None:
     """Build the index of a release anew, try it in a process of its own, and publish the result as its child.
@@ -96,10 +111,82 @@ def rebuild(
     new_items = _read_items(items)
     with step_progress() as on_progress:
         indexed = rebuild_release(
-            store, release, queries, datetime.now(UTC), recall, on_progress, new_items, try_release
+            store, release, queries, datetime.now(UTC), recall, on_progress, new_items, try_release, memory_budget
         )
-    console.print(_summary(indexed))
+    _show(indexed)
     _finish(store, indexed.manifest.release_id, activate)
+
+
+@app.command()
+def tune(
+    release: ReleaseId = None,
+    releases: Releases = RELEASES,
+    queries: Queries = None,
+    recall: Recall = DEFAULT_RECALL,
+    activate: Activate = False,
+) -> None:
+    """Find the search parameters of a release anew and publish the result as its child.
+
+    The index stays as it is, so this takes seconds. Without --queries the recall is measured on item vectors.
+    """
+    from unbraid_core.release import ReleaseStore
+    from unbraid_index.build import IndexSettings
+    from unbraid_index.release_tuning import tune_release
+    from unbraid_server.trial import try_release
+
+    store = ReleaseStore(releases)
+    with step_progress() as on_progress:
+        tuned = tune_release(store, release, queries, datetime.now(UTC), IndexSettings(recall), on_progress)
+    console.print(tuned_table(tuned))
+    _finish(store, tuned.manifest.release_id, activate, try_release)
+
+
+@app.command()
+def bench(
+    export_dir: Annotated[
+        Path | None, typer.Argument(metavar="EXPORT_DIR", help="An export; without one, a release is measured.")
+    ] = None,
+    release: ReleaseId = None,
+    releases: Releases = RELEASES,
+    queries: Queries = None,
+    recall: Recall = DEFAULT_RECALL,
+    memory_budget: MemoryBudget = None,
+    plot: Annotated[
+        Path | None, typer.Option("--plot", help="Write recall over latency of all trials to this SVG file.")
+    ] = None,
+) -> None:
+    """Make and tune every kind of index over the item vectors, now and here, and print how each did.
+
+    Nothing is published. An export is measured with its own held-out users, a release with --queries or its items.
+    """
+    from unbraid_core.release import ReleaseStore, open_export
+    from unbraid_index.build import IndexSettings
+    from unbraid_index.plot import trials_svg
+    from unbraid_index.queries import given_queries, held_out_queries
+    from unbraid_index.release_tuning import bench_index
+
+    settings = IndexSettings(recall, memory_budget)
+    with step_progress() as on_progress:
+        if export_dir is not None:
+            export = open_export(export_dir)
+            report = bench_index(export, held_out_queries(export, settings.seed), settings, on_progress)
+        else:
+            opened = ReleaseStore(releases).open(release)
+            report = bench_index(opened, given_queries(opened, queries, settings.seed), settings, on_progress)
+    _show_families(report)
+    if plot is not None:
+        plot.write_text(trials_svg(report))
+        console.print(f"wrote {plot}", markup=False, soft_wrap=True)
+
+
+def _show(indexed: IndexedRelease) -> None:
+    _show_families(indexed.report)
+    console.print(built_table(indexed))
+
+
+def _show_families(report: IndexReport) -> None:
+    console.print(families_table(report))
+    console.print(untried_line(report), markup=False, soft_wrap=True)
 
 
 def _finish(store: ReleaseStore, release_id: str, activate: bool, probe: Probe | None = None) -> None:
@@ -121,27 +208,3 @@ def _read_items(path: Path | None) -> Catalogue | None:
     for line in ReadReport((report,)).lines():
         console.print(line, markup=False, soft_wrap=True)
     return catalogue
-
-
-def _summary(indexed: IndexedRelease) -> Table:
-    report = indexed.report
-    params = "".join(f", {name} {value}" for name, value in report.spec.search_params.items())
-    return facts_table(
-        {
-            "release": indexed.manifest.release_id,
-            "parent": indexed.manifest.parent or "none",
-            **_added(indexed.addition),
-            "index": f"{report.spec.family}{params}, {report.item_count:,} items",
-            "why": report.reason,
-            f"recall@{report.spec.recall_at}": f"{report.spec.recall:.4f} on {report.spec.query_source}",
-            "search": f"{report.p50_ms:.3f} ms for {report.queries_per_call} interests (median)",
-            "size": f"{report.file_size_bytes / 1e6:.1f} MB",
-        }
-    )
-
-
-def _added(addition: Addition | None) -> dict[str, str]:
-    if addition is None:
-        return {}
-    without = f", {addition.wordless_count:,} without a known word" if addition.wordless_count else ""
-    return {"new items": f"{addition.added_count:,} added{without}; {addition.known_count:,} were there before"}

@@ -18,6 +18,7 @@ from unbraid_core.release.layout import (
     ITEM_FEATURES,
     ITEM_VECTORS,
     QUERIES,
+    QUERY_SHARES,
     REPORTS,
     USER_ENCODER,
 )
@@ -130,4 +131,6 @@ def _write_files(checkpoint: Checkpoint, item_encoder: ItemEncoder | None, folde
     np.save(folder / ITEM_VECTORS, checkpoint.item_vectors_ID)
     np.save(folder / ITEM_FEATURES, checkpoint.log_popularity_I[:, None])
     np.save(folder / QUERIES, checkpoint.queries_QD)
+    if checkpoint.query_log_share_UK is not None:
+        np.save(folder / QUERY_SHARES, checkpoint.query_log_share_UK)
     checkpoint.catalogue.write(folder / CATALOGUE)

@@ -1,28 +1,30 @@
-"""Building an index: choose a family, tune it to a recall target, measure it on queries that tuned nothing."""
+"""Building an index: the family and setting that search fastest among those that find enough."""
 
 from __future__ import annotations
 
+import tempfile
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import faiss
+import numpy as np
 
 from unbraid_core.errors import IncompatibleError, InvalidInput
 from unbraid_core.item_vectors import ItemVectors
 from unbraid_core.release import FilterCosts, IndexSpec
+from unbraid_index.contest import Champion, Contest
 from unbraid_index.exact import ExactSearcher
-from unbraid_index.faiss_searcher import FaissSearcher
-from unbraid_index.family import FLAT_LIMIT, Family, flat_index, ivf_index
+from unbraid_index.family import FAMILIES
 from unbraid_index.filter_costs import measure_filter_costs
 from unbraid_index.progress import OnProgress, unwatched
 from unbraid_index.queries import RecallQueries
-from unbraid_index.recall import RECALL_AT, Measurement, RecallProbe
-from unbraid_index.report import IndexReport, Trial
-from unbraid_index.tuning import NprobeTuner
+from unbraid_index.recall import RecallProbe
+from unbraid_index.report import IndexReport
 
 __all__ = ["IndexSettings", "build_index"]
+
+ROWS_AT_ONCE = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,57 +32,28 @@ class IndexSettings:
     """What an index is built for.
 
     Attributes:
-        recall_target: mean recall at 200 (or at the number of items, where that is less) on held-out queries.
-        queries_per_call: how many queries a call searches at once; the number of interests of the encoder.
+        recall_target: what the 95% lower bound of merged recall has to reach.
+        memory_budget_mb: how many MB the index may take in memory beside the item vectors, None for any number.
         seed: of the centroids and of the samples.
 
     Raises:
-        InvalidInput: the target is not above 0 and at most 1.
+        InvalidInput: the target is not above 0 and at most 1, or the budget not above 0.
     """
 
     recall_target: float = 0.99
-    queries_per_call: int = 4
+    memory_budget_mb: int | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
         if not 0.0 < self.recall_target <= 1.0:
             raise InvalidInput("recall_target", f"{self.recall_target} is not above 0 and at most 1; try 0.99")
+        if self.memory_budget_mb is not None and self.memory_budget_mb <= 0:
+            raise InvalidInput("memory_budget_mb", f"{self.memory_budget_mb} is not above 0")
 
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Candidate:
-    family: Family
-    index: faiss.Index
-    search_params: dict[str, int]
-    reason: str
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Build:
-    item_vectors_ID: ItemVectors
-    tuning: RecallProbe
-    held_out: RecallProbe
-    settings: IndexSettings
-    on_progress: OnProgress
-    trials: list[Trial] = field(default_factory=list)
-
-    def candidates(self) -> Iterator[_Candidate]:
-        """The cheapest first; Flat is exact, and so the last resort."""
-        item_count = len(self.item_vectors_ID)
-        if item_count <= FLAT_LIMIT:
-            reason = f"{item_count:,} items are at most {FLAT_LIMIT:,}: exhaustive search is fast enough"
-            yield _Candidate("flat", flat_index(self.item_vectors_ID, self.on_progress), {}, reason)
-            return
-        index = ivf_index(self.item_vectors_ID, self.settings.seed, self.on_progress)
-        tuner = NprobeTuner(index, self.tuning, self.settings.recall_target, self.on_progress, self.trials)
-        nprobe = tuner.fewest_lists()
-        if nprobe is not None:
-            # By chance the tuning queries can be easier than the held-out ones; doubling makes up for more than that.
-            for lists in sorted({nprobe, min(2 * nprobe, tuner.most_lists)}):
-                reason = f"{lists} of {index.nlist} lists assure the target"
-                yield _Candidate("ivf_flat", index, {"nprobe": lists}, reason)
-        reason = "an IVF needs so many lists for the target that exhaustive search costs less"
-        yield _Candidate("flat", flat_index(self.item_vectors_ID, self.on_progress), {}, reason)
+    @property
+    def memory_budget_bytes(self) -> int | None:
+        """The budget in bytes."""
+        return None if self.memory_budget_mb is None else self.memory_budget_mb * 1_000_000
 
 
 def build_index(
@@ -90,87 +63,121 @@ def build_index(
     settings: IndexSettings,
     on_progress: OnProgress = unwatched,
 ) -> IndexReport:
-    """Write the cheapest index that reaches the recall target; the same input gives the same index.
+    """Write the index that searches fastest among those that reach the recall target and fit the budget.
 
-    Half of the queries tune the index, the recall that is reported comes from the other half, searched in the file
-    as it was written.
+    Half of the users tune each family, the recall that is reported comes from the other half, searched in the file
+    as it was written. A family gives the same index for the same input; which family is fastest is a measurement.
 
     Args:
         item_vectors_ID: unit vectors, at least one item.
-        queries: unit vectors; at least one, and many where the index is an IVF that has to be tuned.
+        queries: of at least one user, and of many where an index has to be tuned.
         path: the file to write.
-        settings: target, seed.
+        settings: target, budget, seed.
         on_progress: told about every step.
 
     Raises:
-        InvalidInput: a query is not finite, or of another dimension than the items.
-        IncompatibleError: not even exhaustive search reaches the target, so the vectors are not of unit length.
+        InvalidInput: a query is not finite, or of another dimension than the items, or nothing fits the budget.
+        IncompatibleError: no family that fits the budget reaches the target.
     """
     started_s = time.perf_counter()
-    recall_at = min(RECALL_AT, len(item_vectors_ID))
-    oracle = ExactSearcher(item_vectors_ID)
-    probe = RecallProbe.ask(oracle, queries.vectors_QD, recall_at, settings.queries_per_call, on_progress)
-    build = _Build(item_vectors_ID, *probe.split(), settings, on_progress)
-    reached = 0.0
-    for candidate in build.candidates():
-        faiss.write_index(candidate.index, str(path))
-        searcher = FaissSearcher.open(path, candidate.family, candidate.search_params, item_vectors_ID)
-        measured = build.held_out.measure(searcher.search)
-        reached = measured.recall
-        if reached >= settings.recall_target:
-            costs = _filter_costs(build, candidate.index)
-            return _report(build, candidate, costs, measured, queries, path, time.perf_counter() - started_s)
-    raise IncompatibleError(
-        f"exhaustive search reaches recall@{recall_at} {reached:.4f}, less than the target {settings.recall_target}: "
-        "the scores are too large for float32; are the item vectors and queries of unit length?"
+    _check_budget(item_vectors_ID, settings)
+    probe = RecallProbe.ask(ExactSearcher(item_vectors_ID), queries, on_progress)
+    tuning, held_out = probe.split()
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix="index-") as folder:
+        contest = Contest(
+            item_vectors_ID=item_vectors_ID,
+            tuning=tuning,
+            held_out=held_out,
+            recall_target=settings.recall_target,
+            memory_budget_bytes=settings.memory_budget_bytes,
+            norm_spread=_norm_spread(item_vectors_ID),
+            seed=settings.seed,
+            folder=Path(folder),
+            on_progress=on_progress,
+        )
+        champion = contest.run()
+        if champion is None:
+            raise IncompatibleError(_failure(contest))
+        champion.path.replace(path)
+    return _report(contest, champion, queries, settings, path, time.perf_counter() - started_s)
+
+
+def _check_budget(item_vectors_ID: ItemVectors, settings: IndexSettings) -> None:
+    smallest = min(family.size_bytes(*item_vectors_ID.shape) for family in FAMILIES)
+    budget = settings.memory_budget_bytes
+    if budget is not None and budget < smallest:
+        raise InvalidInput(
+            "memory_budget_mb",
+            f"{settings.memory_budget_mb} MB hold no index over {len(item_vectors_ID):,} items of "
+            f"{item_vectors_ID.shape[1]} dimensions; the smallest takes {smallest / 1e6:,.1f}",
+        )
+
+
+def _norm_spread(item_vectors_ID: ItemVectors) -> float:
+    """The norm of the longest vector over that of the shortest."""
+    blocks = (item_vectors_ID[start : start + ROWS_AT_ONCE] for start in range(0, len(item_vectors_ID), ROWS_AT_ONCE))
+    norms = [np.linalg.norm(block_ND, axis=1) for block_ND in blocks]
+    return float(max(norm_N.max() for norm_N in norms) / min(norm_N.min() for norm_N in norms))
+
+
+def _failure(contest: Contest) -> str:
+    best = max(contest.trials, key=lambda trial: trial.recall)
+    return (
+        f"{best.family} comes nearest with merged recall {best.recall:.4f}, at least {best.lower_bound:.4f}, less than "
+        f"the target {contest.recall_target}; allow more memory or a lower recall"
     )
 
 
-def _filter_costs(build: _Build, index: faiss.Index) -> FilterCosts | None:
+def _filter_costs(contest: Contest, champion: Champion) -> FilterCosts | None:
+    vectors_UKD, quota_UK = contest.tuning.vectors_UKD, contest.tuning.quota_UK
     return measure_filter_costs(
-        index,
-        build.item_vectors_ID,
-        build.tuning.query_QD,
-        queries_per_call=build.settings.queries_per_call,
-        count=build.tuning.recall_at,
-        recall_target=build.settings.recall_target,
-        seed=build.settings.seed,
-        on_progress=build.on_progress,
+        champion.searcher.index,
+        contest.item_vectors_ID,
+        vectors_UKD.reshape(-1, vectors_UKD.shape[2]),
+        queries_per_call=vectors_UKD.shape[1],
+        count=int(quota_UK.max()),
+        recall_target=contest.recall_target,
+        seed=contest.seed,
+        on_progress=contest.on_progress,
     )
 
 
 def _report(
-    build: _Build,
-    candidate: _Candidate,
-    filter_costs: FilterCosts | None,
-    measured: Measurement,
+    contest: Contest,
+    champion: Champion,
     queries: RecallQueries,
+    settings: IndexSettings,
     path: Path,
     build_s: float,
 ) -> IndexReport:
+    held_out, (item_count, dimension) = champion.tuned.held_out, contest.item_vectors_ID.shape
     spec = IndexSpec(
-        family=candidate.family,
-        search_params=candidate.search_params,
-        recall_at=build.held_out.recall_at,
-        recall=measured.recall,
+        family=champion.family.name,
+        factory=champion.family.factory_of(item_count, dimension),
+        search_params=champion.tuned.trial.search_params,
+        recall_at=int(contest.held_out.quota_UK.sum(axis=1).max()),
+        recall=held_out.recall,
+        recall_lower_bound=held_out.lower_bound,
         query_source=queries.source,
-        filter_costs=filter_costs,
+        filter_costs=_filter_costs(contest, champion),
     )
     return IndexReport(
         spec=spec,
-        reason=candidate.reason,
-        recall_target=build.settings.recall_target,
-        recall_p05=measured.recall_p05,
-        recall_min=measured.recall_min,
-        p50_ms=measured.p50_ms,
-        queries_per_call=build.settings.queries_per_call,
-        trials=build.trials,
-        tuning_query_count=len(build.tuning.query_QD),
-        held_out_query_count=len(build.held_out.query_QD),
-        item_count=len(build.item_vectors_ID),
-        dimension=build.item_vectors_ID.shape[1],
-        list_count=candidate.index.nlist if isinstance(candidate.index, faiss.IndexIVF) else None,
-        seed=build.settings.seed,
+        reason=f"the fastest of {sum(entry.tuned is not None for entry in contest.entries.values())} that reach it",
+        recall_target=settings.recall_target,
+        memory_budget_mb=settings.memory_budget_mb,
+        recall_p05=held_out.recall_p05,
+        recall_min=held_out.recall_min,
+        p50_ms=held_out.p50_ms,
+        interest_count=contest.held_out.quota_UK.shape[1],
+        entries=list(contest.entries.values()),
+        trials=contest.trials,
+        tuning_user_count=contest.tuning.user_count,
+        held_out_user_count=contest.held_out.user_count,
+        item_count=item_count,
+        dimension=dimension,
+        norm_spread=contest.norm_spread,
+        seed=settings.seed,
         file_size_bytes=path.stat().st_size,
         build_s=build_s,
         openmp_thread_count=faiss.omp_get_max_threads(),

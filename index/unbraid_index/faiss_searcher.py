@@ -19,28 +19,32 @@ from unbraid_core.item_vectors import ItemVectors
 from unbraid_core.release import FilterCosts
 from unbraid_core.types import BoolArray, FloatArray, IntArray, SearchHits, SearchPlan
 from unbraid_index.contract import checked_allowed, checked_queries, padded_hits
-from unbraid_index.family import Family
+from unbraid_index.family import Family, family_named
 from unbraid_index.planner import FilterPlanner
+from unbraid_index.rescoring import rescored, ties_by_row
+from unbraid_index.scan import scan
 
 __all__ = ["FaissSearcher"]
 
-INDEX_CLASSES: dict[Family, type[faiss.Index]] = {"flat": faiss.IndexFlat, "ivf_flat": faiss.IndexIVFFlat}
+SMALLEST_SIZE_LIMIT = 64 * 2**20
+"""Bytes. FAISS also reckons with a table of lists times codes that is not in the file, and larger than a small one."""
 
 _limits_lock = threading.Lock()
 
 
 class FaissSearcher:
-    """Search in a Flat or IVF index whose positions are the rows. Safe to call from several threads at once.
+    """Search in an index whose positions are the rows. Safe to call from several threads at once.
 
-    Equal scores are ordered by row. An answer is as long as asked for, whatever the lists nearest to a query hold:
-    a query that comes up short goes on to farther lists until it is full.
+    Scores are exact and equal ones are ordered by row. An answer is as long as asked for, whatever the index finds by
+    itself: for a query that comes up short it looks further, in the end at everything.
 
     Args:
-        index: an inner-product index; it is never changed.
-        search_params: ``{}`` for Flat, ``{"nprobe": lists to scan}`` for IVF; they travel with each call, so the
-            index carries no state that threads could share.
-        item_vectors_ID: the vectors that the index was built over, for a search among allowed rows.
-        filter_costs: what such a search costs; without, it compares with every allowed row.
+        index: an inner-product index of the family; it is never changed.
+        family: what kind of index it is.
+        search_params: a value for each of the family's knobs; they travel with each call, so the index carries no
+            state that threads could share.
+        item_vectors_ID: the vectors that the index was built over.
+        filter_costs: what a search among allowed rows costs; without, it compares with every one of them.
 
     Raises:
         IncompatibleError: parameters that this kind of index does not have.
@@ -49,31 +53,27 @@ class FaissSearcher:
     def __init__(
         self,
         index: faiss.Index,
+        family: Family,
         search_params: Mapping[str, int],
         item_vectors_ID: ItemVectors,
         filter_costs: FilterCosts | None = None,
     ) -> None:
-        is_ivf = isinstance(index, faiss.IndexIVFFlat)
-        if set(search_params) != ({"nprobe"} if is_ivf else set()):
-            raise IncompatibleError(f"search parameters {dict(search_params)} do not fit a {type(index).__name__}")
+        if set(search_params) != family.knobs:
+            wanted = ", ".join(sorted(family.knobs)) or "none"
+            raise IncompatibleError(
+                f"search parameters {dict(search_params)} do not fit family {family.name}, which has {wanted}"
+            )
         self._index = index
+        self._family = family
+        self._search_params = search_params
+        self._item_vectors_ID = item_vectors_ID
         self._planner = FilterPlanner.of(index, item_vectors_ID, filter_costs)
-        self._narrow: faiss.SearchParametersIVF | None = None
-        self._filling: faiss.SearchParametersIVF | None = None
-        if isinstance(index, faiss.IndexIVFFlat):
-            self._narrow = faiss.SearchParametersIVF()
-            self._narrow.nprobe = search_params["nprobe"]
-            # All lists may be scanned, nearest first, but it ends with the list that fills the answer.
-            self._filling = faiss.SearchParametersIVF()
-            self._filling.nprobe = index.nlist
-            self._filling.max_codes = 1
-            self._filling.ensure_topk_full = True
 
     @classmethod
     def open(
         cls,
         path: Path,
-        family: Family,
+        family_name: str,
         search_params: Mapping[str, int],
         item_vectors_ID: ItemVectors,
         filter_costs: FilterCosts | None = None,
@@ -82,16 +82,19 @@ class FaissSearcher:
 
         Raises:
             IntegrityError: FAISS cannot read the file.
-            IncompatibleError: the file holds another kind of index than ``family``, or another metric.
+            IncompatibleError: there is no such family, or the file holds another kind of index, or another metric.
         """
+        family = family_named(family_name)
         with _size_limits(path.stat().st_size):
             try:
                 index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
             except RuntimeError as error:
                 raise IntegrityError(f"{path.name}: FAISS cannot read it; build the index again") from error
-        if not isinstance(index, INDEX_CLASSES[family]) or index.metric_type != faiss.METRIC_INNER_PRODUCT:
-            raise IncompatibleError(f"{path.name}: holds a {type(index).__name__}, not a {family} inner-product index")
-        return cls(index, search_params, item_vectors_ID, filter_costs)
+        if not isinstance(index, family.index_class) or index.metric_type != faiss.METRIC_INNER_PRODUCT:
+            raise IncompatibleError(
+                f"{path.name}: holds a {type(index).__name__}, not a {family_name} inner-product index"
+            )
+        return cls(index, family, search_params, item_vectors_ID, filter_costs)
 
     @property
     def size(self) -> int:
@@ -103,37 +106,74 @@ class FaissSearcher:
         """D, the length of a query vector."""
         return self._index.d
 
+    @property
+    def index(self) -> faiss.Index:
+        """What is searched; it must not be changed."""
+        return self._index
+
+    @property
+    def most_effort(self) -> int:
+        """The largest effort of the family's walk that is worth trying on this index."""
+        return self._family.walk.most(self._index)
+
+    def tuned_to(self, search_params: Mapping[str, int]) -> FaissSearcher:
+        """The same index, searched with other parameters."""
+        return FaissSearcher(self._index, self._family, search_params, self._item_vectors_ID)
+
     def search(self, query_QD: FloatArray, count: int, allowed_I: BoolArray | None = None) -> SearchHits:
         """See the Searcher port."""
         query_QD = checked_queries(query_QD, count, self.dimension)
         if allowed_I is not None:
             return self._planner.search(query_QD, count, checked_allowed(allowed_I, self.size))
         reach = min(count, self.size)
-        score_QC, row_QC = self._index.search(query_QD, reach, params=self._narrow)
-        short_Q = row_QC[:, -1] < 0
-        if short_Q.any():
-            score_QC[short_Q], row_QC[short_Q] = self._index.search(query_QD[short_Q], reach, params=self._filling)
-        return padded_hits(*_ties_by_row(row_QC, score_QC), count, SearchPlan.INDEX)
+        row_QC, score_QC = self._found(query_QD, reach, self._parameters(reach))
+        for look_further in (self._found_in_all, self._scanned):
+            short_Q = row_QC[:, -1] < 0
+            if not short_Q.any():
+                break
+            row_QC[short_Q], score_QC[short_Q] = look_further(query_QD[short_Q], reach)
+        return padded_hits(row_QC, score_QC, count, SearchPlan.INDEX)
 
+    def search_unfilled(self, query_QD: FloatArray, count: int) -> SearchHits:
+        """What the index finds by itself, -1 behind the last row where that is less than ``count``.
 
-def _ties_by_row(row_QC: IntArray, score_QC: FloatArray) -> tuple[IntArray, FloatArray]:
-    """Order equal scores by row: FAISS leaves them in an order that depends on its internals."""
-    if not (score_QC[:, 1:] == score_QC[:, :-1]).any():
-        return row_QC, score_QC
-    order_QC = np.lexsort((row_QC, -score_QC))
-    return np.take_along_axis(row_QC, order_QC, axis=1), np.take_along_axis(score_QC, order_QC, axis=1)
+        Tuning must not count on filling: a setting that lives on it looks good and is slow.
+        """
+        reach = min(count, self.size)
+        return SearchHits(*self._found(query_QD, reach, self._parameters(reach)))
+
+    def _parameters(self, reach: int) -> faiss.SearchParameters:
+        return self._family.parameters(self._search_params, self._depth(reach))
+
+    def _depth(self, reach: int) -> int:
+        return min(self._family.depth(self._search_params, reach), self.size)
+
+    def _found(
+        self, query_QD: FloatArray, reach: int, parameters: faiss.SearchParameters
+    ) -> tuple[IntArray, FloatArray]:
+        score_QS, row_QS = self._index.search(query_QD, self._depth(reach), params=parameters)
+        if self._family.lossy:
+            return rescored(self._item_vectors_ID, row_QS, query_QD, reach)
+        return ties_by_row(row_QS, score_QS)
+
+    def _found_in_all(self, query_QD: FloatArray, reach: int) -> tuple[IntArray, FloatArray]:
+        return self._found(query_QD, reach, self._family.walk.filling(self._index, self._depth(reach)))
+
+    def _scanned(self, query_QD: FloatArray, reach: int) -> tuple[IntArray, FloatArray]:
+        """A graph may not lead to every row, and a fast scan drops rows of the lowest possible score."""
+        return scan(self._item_vectors_ID, np.arange(self.size), query_QD, reach)
 
 
 @contextmanager
 def _size_limits(file_size_bytes: int) -> Iterator[None]:
-    """Make FAISS refuse sizes inside a file that are larger than the file, instead of allocating them.
+    """Make FAISS refuse sizes inside a file that are larger than the file and 64 MiB, instead of allocating them.
 
     The limits belong to the process, so they hold for one reader at a time and are put back.
     """
     with _limits_lock:
         vector_byte_limit = faiss.get_deserialization_vector_byte_limit()
         loop_limit = faiss.get_deserialization_loop_limit()
-        faiss.set_deserialization_vector_byte_limit(file_size_bytes)
+        faiss.set_deserialization_vector_byte_limit(max(file_size_bytes, SMALLEST_SIZE_LIMIT))
         faiss.set_deserialization_loop_limit(file_size_bytes)
         try:
             yield

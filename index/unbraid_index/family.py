@@ -1,59 +1,174 @@
-"""The index families: which one a catalogue gets, and how its FAISS index is made.
+"""The index families: kinds of FAISS indexes to choose from.
 
-Up to 50,000 items every query is compared with every item (Flat). Above, the items are sorted into lists around
-centroids and only the lists nearest to a query are scanned (IVF). Both keep the vectors as they are, so a score is
-the exact inner product. A row of the catalogue is its position in the index.
+The order of ``FAMILIES`` is from simple to complicated. A row of the catalogue is its position in the index. Families
+that round the vectors are *lossy*: they only propose rows, more than are asked for, and the scores come from the item
+vectors of the release, which so are stored once.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import faiss
-import numpy as np
 
-from unbraid_core.item_vectors import ItemVectors
-from unbraid_index.progress import OnProgress
+from unbraid_core.errors import IncompatibleError
+from unbraid_index.walk import Everything, Graph, NearestLists, Walk
 
-__all__ = ["FLAT_LIMIT", "Family", "flat_index", "ivf_index", "list_count"]
+__all__ = ["FAMILIES", "SHORTLIST", "Family", "family_named", "list_count"]
 
-Family = Literal["flat", "ivf_flat"]
+SHORTLIST = "shortlist_percent"
+"""Search parameter of lossy families: how many rows they propose, in percent of those asked for."""
 
-FLAT_LIMIT = 50_000
-SAMPLES_PER_LIST = 64
-ADDED_AT_ONCE = 65_536
+EQUAL_NORMS = 1.01
+"""Largest norm over the smallest, up to which norms count as equal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One kind of index.
+
+    Attributes:
+        name: in manifests and reports.
+        factory: how ``faiss.index_factory`` calls it; ``{lists}`` and ``{dimension}`` are filled in.
+        index_class: what FAISS makes of it.
+        walk: how it is searched.
+        bits: for each dimension of a vector.
+        extra_bytes: for each vector: its id in a list, its edges in a graph.
+        lossy: whether it rounds the vectors.
+        mapped: whether FAISS reads it in place, so that processes share it; else each process has a copy.
+        fewest_items: in smaller catalogues it is not tried.
+        most_items: in larger ones neither.
+        equal_norms: it finds little where norms differ.
+        slow_to_make: making it takes so long that one over a sample has to promise something first.
+    """
+
+    name: str
+    factory: str
+    index_class: type[faiss.Index]
+    walk: Walk
+    bits: int
+    extra_bytes: int = 0
+    lossy: bool = False
+    mapped: bool = True
+    fewest_items: int = 0
+    most_items: int | None = None
+    equal_norms: bool = False
+    slow_to_make: bool = False
+
+    @property
+    def knobs(self) -> frozenset[str]:
+        """The names of its search parameters."""
+        knobs = [self.walk.knob, SHORTLIST if self.lossy else None]
+        return frozenset(knob for knob in knobs if knob is not None)
+
+    def factory_of(self, item_count: int, dimension: int) -> str:
+        """How ``faiss.index_factory`` calls the index of a catalogue."""
+        return self.factory.format(lists=list_count(item_count), dimension=dimension)
+
+    def size_bytes(self, item_count: int, dimension: int) -> int:
+        """About how much memory it takes, beside the item vectors."""
+        return item_count * (self.bits * dimension // 8 + self.extra_bytes)
+
+    def ruled_out(self, item_count: int, norm_spread: float) -> str | None:
+        """Why it is not tried, None where it is."""
+        if item_count < self.fewest_items:
+            return f"fewer than {self.fewest_items:,} items"
+        if self.most_items is not None and item_count > self.most_items:
+            return f"more than {self.most_items:,} items"
+        if self.equal_norms and norm_spread > EQUAL_NORMS:
+            return f"the longest vector is {norm_spread:.2f} times the shortest"
+        return None
+
+    @property
+    def gentlest(self) -> dict[str, int]:
+        """The search parameters that cost least."""
+        return {knob: 100 if knob == SHORTLIST else 1 for knob in self.knobs}
+
+    def parameters(self, search_params: Mapping[str, int], depth: int) -> faiss.SearchParameters:
+        """What FAISS is told with each call.
+
+        Args:
+            search_params: one value for each of ``knobs``.
+            depth: how many rows are asked for.
+        """
+        effort = 1 if self.walk.knob is None else search_params[self.walk.knob]
+        return self.walk.parameters(effort, depth)
+
+    def depth(self, search_params: Mapping[str, int], count: int) -> int:
+        """How many rows the index proposes where ``count`` are asked for."""
+        return math.ceil(count * search_params[SHORTLIST] / 100) if self.lossy else count
+
+
+_LISTS, _EVERYTHING = NearestLists(), Everything()
+
+FAMILIES = (
+    Family("flat", "Flat", faiss.IndexFlat, _EVERYTHING, bits=32, most_items=2_000_000),
+    Family("sq_fp16", "SQfp16", faiss.IndexScalarQuantizer, _EVERYTHING, bits=16, lossy=True, most_items=2_000_000),
+    # A single list is a scan of everything, which takes selectors; the Flat form of a fast scan does not.
+    Family(
+        "pq_fast_scan",
+        "IVF1,PQ{dimension}x4fs",
+        faiss.IndexIVFPQFastScan,
+        _LISTS,
+        bits=4,
+        extra_bytes=8,
+        lossy=True,
+        mapped=False,
+        fewest_items=1_000,
+    ),
+    Family("ivf_flat", "IVF{lists},Flat", faiss.IndexIVFFlat, _LISTS, 32, 8, fewest_items=10_000, most_items=2_000_000),
+    Family("ivf_sq8", "IVF{lists},SQ8", faiss.IndexIVFScalarQuantizer, _LISTS, 8, 8, lossy=True, fewest_items=10_000),
+    Family(
+        "ivf_pq_fast_scan",
+        "IVF{lists},PQ{dimension}x4fs",
+        faiss.IndexIVFPQFastScan,
+        _LISTS,
+        bits=4,
+        extra_bytes=8,
+        lossy=True,
+        mapped=False,
+        fewest_items=10_000,
+    ),
+    Family(
+        "ivf_hnsw_sq8",
+        "IVF{lists}_HNSW32,SQ8",
+        faiss.IndexIVFScalarQuantizer,
+        _LISTS,
+        bits=8,
+        extra_bytes=8,
+        lossy=True,
+        fewest_items=1_000_000,
+    ),
+    Family(
+        "hnsw",
+        "HNSW32",
+        faiss.IndexHNSWFlat,
+        Graph(),
+        bits=32,
+        extra_bytes=280,
+        fewest_items=10_000,
+        most_items=1_000_000,
+        equal_norms=True,
+        slow_to_make=True,
+    ),
+)
+
+
+def family_named(name: str) -> Family:
+    """The family that a manifest names.
+
+    Raises:
+        IncompatibleError: this version has no such family.
+    """
+    for family in FAMILIES:
+        if family.name == name:
+            return family
+    known = ", ".join(family.name for family in FAMILIES)
+    raise IncompatibleError(f"index family {name!r} is none of {known}; build the index again with this version")
 
 
 def list_count(item_count: int) -> int:
     """Number of IVF lists: the power of two nearest to 4 sqrt(items), on a log scale."""
     return int(2 ** round(math.log2(4 * math.sqrt(item_count))))
-
-
-def flat_index(item_vectors_ID: ItemVectors, on_progress: OnProgress) -> faiss.IndexFlatIP:
-    """An exhaustive index over the vectors."""
-    index = faiss.IndexFlatIP(item_vectors_ID.shape[1])
-    _add(index, item_vectors_ID, on_progress)
-    return index
-
-
-def ivf_index(item_vectors_ID: ItemVectors, seed: int, on_progress: OnProgress) -> faiss.IndexIVFFlat:
-    """An inverted-file index over the vectors, its centroids trained on a seeded sample."""
-    item_count, dimension = item_vectors_ID.shape
-    lists = list_count(item_count)
-    index = faiss.IndexIVFFlat(faiss.IndexFlatIP(dimension), dimension, lists, faiss.METRIC_INNER_PRODUCT)
-    index.cp.seed = seed
-    sample_size = min(item_count, SAMPLES_PER_LIST * lists)
-    sample_S = np.random.default_rng(seed).choice(item_count, sample_size, replace=False)
-    on_progress("training centroids", 0, 1)
-    index.train(np.ascontiguousarray(item_vectors_ID[np.sort(sample_S)]))
-    on_progress("training centroids", 1, 1)
-    _add(index, item_vectors_ID, on_progress)
-    return index
-
-
-def _add(index: faiss.Index, item_vectors_ID: ItemVectors, on_progress: OnProgress) -> None:
-    """Add in bounded pieces, so that memory-mapped vectors are never copied as a whole."""
-    for start in range(0, len(item_vectors_ID), ADDED_AT_ONCE):
-        index.add(np.ascontiguousarray(item_vectors_ID[start : start + ADDED_AT_ONCE]))
-        on_progress("adding vectors", index.ntotal, len(item_vectors_ID))

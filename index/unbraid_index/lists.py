@@ -52,10 +52,10 @@ class RowLists:
 
     @classmethod
     def of(cls, index: faiss.Index) -> RowLists | None:
-        """The lists of an IVF, or of one below a refinement; None where an index has none, or none in its own space."""
+        """The lists of an IVF, or of one below a refinement; None where an index has none, or just one."""
         if isinstance(index, faiss.IndexRefine):
             return cls.of(faiss.downcast_index(index.base_index))
-        if not isinstance(index, faiss.IndexIVF):
+        if not isinstance(index, faiss.IndexIVF) or index.nlist == 1:
             return None
         inverted = index.invlists
         assert inverted is not None

@@ -1,106 +1,144 @@
-"""How much of the exact answer an index finds, and how long it takes."""
+"""How much of what exact search would bring a user an index finds, and how long it takes."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from unbraid_core.ports import Searcher
-from unbraid_core.types import DoubleArray, FloatArray, SearchHits
+from unbraid_core.types import DoubleArray, FloatArray, IntArray, SearchHits
 from unbraid_index.progress import OnProgress
+from unbraid_index.queries import RecallQueries
 
-__all__ = ["RECALL_AT", "Measurement", "RecallProbe"]
+__all__ = ["Measurement", "RecallProbe", "Search", "race"]
 
-RECALL_AT = 200
 SAME_SCORE = 1e-6
 """Unit vectors: inner products that differ by less are equal, the order of float32 additions alone explains it."""
+ONE_SIDED_95 = 1.645
+"""Standard errors that a mean lies above its lower bound, 95 times of 100."""
+USERS_AT_ONCE = 16
+
+Search = Callable[[FloatArray, int], SearchHits]
+"""Searches for the interests of one user, so many rows deep."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Measurement:
-    """What one searcher reached on the queries of one probe.
+    """What one searcher reached with the users of one probe.
 
     Attributes:
-        recall_Q: share of the exact neighbours of each query that were found.
+        recall_U: merged recall of each user.
         p50_ms: median wall time of one call.
     """
 
-    recall_Q: DoubleArray
+    recall_U: DoubleArray
     p50_ms: float
 
     @property
     def recall(self) -> float:
-        """Mean over the queries."""
-        return float(self.recall_Q.mean())
+        """Mean over the users."""
+        return float(self.recall_U.mean())
 
     @property
     def recall_p05(self) -> float:
-        """The 5th percentile over the queries."""
-        return float(np.quantile(self.recall_Q, 0.05))
+        """The 5th percentile over the users."""
+        return float(np.quantile(self.recall_U, 0.05))
 
     @property
     def recall_min(self) -> float:
-        """The query that fares worst."""
-        return float(self.recall_Q.min())
+        """The user who fares worst."""
+        return float(self.recall_U.min())
 
     @property
-    def assured_recall(self) -> float:
-        """The mean less three standard errors: other queries of the same kind hardly ever fall below."""
-        return self.recall - 3.0 * float(self.recall_Q.std()) / math.sqrt(len(self.recall_Q))
+    def lower_bound(self) -> float:
+        """The 95% lower confidence bound of the mean."""
+        return self.recall - ONE_SIDED_95 * float(self.recall_U.std()) / math.sqrt(len(self.recall_U))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RecallProbe:
-    """Queries and the scores of their exact neighbours.
+    """Users, and what exact search brings each of them: the union of the lists of their interests, cut to quotas.
 
-    A found item counts when it scores as high as the last exact neighbour. So items of equal score stand for each
-    other, as they do for a user.
+    A found item is right if it is in that union, or scores as high as the last of the exact list of its interest. So
+    items of equal score stand for each other, as they do for a user.
 
     Attributes:
-        query_QD: the queries, at least one.
-        lowest_score_Q: score of the last exact neighbour of each query.
-        recall_at: how many neighbours are looked for.
-        queries_per_call: how many queries are searched at once, as a server does for the interests of one user.
+        vectors_UKD: the interests of each user, at least one user.
+        quota_UK: how long the list of each interest is.
+        lowest_score_UK: score of the last item of each exact list.
+        exact_rows: the union of the exact lists of each user, ascending.
     """
 
-    query_QD: FloatArray
-    lowest_score_Q: FloatArray
-    recall_at: int
-    queries_per_call: int
+    vectors_UKD: FloatArray
+    quota_UK: IntArray
+    lowest_score_UK: FloatArray
+    exact_rows: Sequence[IntArray]
 
     @classmethod
-    def ask(
-        cls, oracle: Searcher, query_QD: FloatArray, recall_at: int, queries_per_call: int, on_progress: OnProgress
-    ) -> RecallProbe:
-        """Let the oracle find the exact neighbours."""
-        lowest_score_Q = np.empty(len(query_QD), np.float32)
-        for start in range(0, len(query_QD), queries_per_call):
-            asked = slice(start, start + queries_per_call)
-            lowest_score_Q[asked] = oracle.search(query_QD[asked], recall_at).score_QC[:, -1]
-            on_progress("finding exact neighbours", min(asked.stop, len(query_QD)), len(query_QD))
-        return cls(query_QD, lowest_score_Q, recall_at, queries_per_call)
+    def ask(cls, oracle: Searcher, queries: RecallQueries, on_progress: OnProgress) -> RecallProbe:
+        """Let the oracle find the exact lists."""
+        vectors_UKD = queries.vectors_UKD
+        quota_UK = np.minimum(queries.quota_UK, oracle.size)
+        lowest_score_UK = np.empty(quota_UK.shape, np.float32)
+        exact_rows = []
+        for start in range(0, len(vectors_UKD), USERS_AT_ONCE):
+            users = slice(start, start + USERS_AT_ONCE)
+            quota_BK = quota_UK[users]
+            hits = oracle.search(vectors_UKD[users].reshape(-1, vectors_UKD.shape[2]), int(quota_BK.max()))
+            row_BKC, score_BKC = (array.reshape(*quota_BK.shape, -1) for array in (hits.row_QC, hits.score_QC))
+            lowest_score_UK[users] = np.take_along_axis(score_BKC, quota_BK[:, :, None] - 1, axis=2)[:, :, 0]
+            within_BKC = np.arange(row_BKC.shape[2]) < quota_BK[:, :, None]
+            exact_rows += [np.unique(row_KC[kept]) for row_KC, kept in zip(row_BKC, within_BKC, strict=True)]
+            on_progress("finding exact neighbours", len(exact_rows), len(vectors_UKD))
+        return cls(vectors_UKD, quota_UK, lowest_score_UK, exact_rows)
+
+    @property
+    def user_count(self) -> int:
+        """Number of users."""
+        return len(self.vectors_UKD)
 
     def split(self) -> tuple[RecallProbe, RecallProbe]:
-        """The first half of the queries and the rest."""
-        half = len(self.query_QD) // 2
-        first, rest = (
-            RecallProbe(self.query_QD[part], self.lowest_score_Q[part], self.recall_at, self.queries_per_call)
-            for part in (slice(half), slice(half, None))
-        )
-        return first, rest
+        """The first half of the users and the rest; a single user is in both."""
+        half = max(1, self.user_count // 2)
+        return self._part(slice(half)), self._part(slice(min(half, self.user_count - 1), None))
 
-    def measure(self, search: Callable[[FloatArray, int], SearchHits]) -> Measurement:
-        """Search for every query, timing each call."""
-        recall_Q = np.empty(len(self.query_QD))
-        call_s: list[float] = []
-        for start in range(0, len(self.query_QD), self.queries_per_call):
-            asked = slice(start, start + self.queries_per_call)
-            started_s = time.perf_counter()
-            score_QC = search(self.query_QD[asked], self.recall_at).score_QC
-            call_s.append(time.perf_counter() - started_s)
-            recall_Q[asked] = (score_QC >= self.lowest_score_Q[asked, None] - SAME_SCORE).mean(axis=1)
-        return Measurement(recall_Q, 1e3 * float(np.median(call_s)))
+    def _part(self, users: slice) -> RecallProbe:
+        return RecallProbe(
+            self.vectors_UKD[users], self.quota_UK[users], self.lowest_score_UK[users], self.exact_rows[users]
+        )
+
+    def measure(self, search: Search) -> Measurement:
+        """Search for every user, timing each call."""
+        recall_U, call_s = np.empty(self.user_count), np.empty(self.user_count)
+        for user in range(self.user_count):
+            hits, call_s[user] = self.timed(search, user)
+            recall_U[user] = self._recall(user, hits)
+        return Measurement(recall_U, 1e3 * float(np.median(call_s)))
+
+    def timed(self, search: Search, user: int) -> tuple[SearchHits, float]:
+        """Search for one user; what was found and the seconds that it took."""
+        vectors_KD, depth = self.vectors_UKD[user], int(self.quota_UK[user].max())
+        started_s = time.perf_counter()
+        hits = search(vectors_KD, depth)
+        return hits, time.perf_counter() - started_s
+
+    def _recall(self, user: int, hits: SearchHits) -> float:
+        within_KC = np.arange(hits.row_QC.shape[1]) < self.quota_UK[user][:, None]
+        high_KC = hits.score_QC >= self.lowest_score_UK[user][:, None] - SAME_SCORE
+        exact_E = self.exact_rows[user]
+        right_KC = within_KC & (hits.row_QC >= 0) & (high_KC | np.isin(hits.row_QC, exact_E))
+        return min(1.0, len(np.unique(hits.row_QC[right_KC])) / len(exact_E))
+
+
+def race(probe: RecallProbe, searches: Sequence[Search], user_count: int, rounds: int) -> list[float]:
+    """The median milliseconds of one call of each search, all taking turns, so that a busy machine hits all alike."""
+    call_s: list[list[float]] = [[] for _ in searches]
+    for _ in range(rounds):
+        for user in range(min(user_count, probe.user_count)):
+            for search, taken_s in zip(searches, call_s, strict=True):
+                taken_s.append(probe.timed(search, user)[1])
+    return [1e3 * float(np.median(taken_s)) for taken_s in call_s]

@@ -17,16 +17,15 @@ from unbraid_core.release import (
     open_export,
     publish_release,
 )
-from unbraid_core.release.layout import INDEX, REPORTS
+from unbraid_core.release.layout import INDEX
 from unbraid_index.build import IndexSettings, build_index
 from unbraid_index.new_items import Addition, add_items
 from unbraid_index.progress import OnProgress, unwatched
-from unbraid_index.queries import MIN_QUERIES, RecallQueries
+from unbraid_index.queries import RecallQueries, given_queries, held_out_queries
 from unbraid_index.report import IndexReport
+from unbraid_index.report_files import write_report
 
-__all__ = ["INDEX_REPORT", "IndexedRelease", "build_release", "rebuild_release"]
-
-INDEX_REPORT = f"{REPORTS}/index.json"
+__all__ = ["IndexedRelease", "build_release", "rebuild_release"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +44,11 @@ def build_release(
     recall_target: float,
     on_progress: OnProgress = unwatched,
     new_items: Catalogue | None = None,
+    memory_budget_mb: int | None = None,
 ) -> IndexedRelease:
     """Build the index over an export and publish both as a release; its parent is the release that is active now.
 
-    The recall is measured on the held-out interests of the export, on item vectors where it has less than 100.
+    The recall is measured with the held-out users of the export, on item vectors where it has less than 100 interests.
 
     Args:
         export_folder: what ``unbraid export`` wrote.
@@ -57,14 +57,15 @@ def build_release(
         recall_target: as in ``IndexSettings``.
         on_progress: told about every step.
         new_items: those that the export does not have get vectors from their text; see ``add_items``.
+        memory_budget_mb: as in ``IndexSettings``.
 
     Raises:
-        InvalidInput: the target is not above 0 and at most 1, or the items do not fit the catalogue.
+        InvalidInput: the target or the memory budget is impossible, or the items do not fit the catalogue.
         NotFound, IntegrityError, IncompatibleError: the export cannot be used; nothing is published.
     """
+    settings = IndexSettings(recall_target, memory_budget_mb)
     export = open_export(export_folder)
-    settings = IndexSettings(recall_target, export.manifest.encoder.interest_count)
-    queries = _queries_of(export, settings.seed)
+    queries = held_out_queries(export, settings.seed)
     return _publish(export, queries, settings, store, store.current_id(), created_time, on_progress, new_items)
 
 
@@ -77,6 +78,7 @@ def rebuild_release(
     on_progress: OnProgress = unwatched,
     new_items: Catalogue | None = None,
     probe: Probe | None = None,
+    memory_budget_mb: int | None = None,
 ) -> IndexedRelease:
     """Build the index of a release anew from its vectors and publish it as a release whose parent is the old one.
 
@@ -90,28 +92,19 @@ def rebuild_release(
         on_progress: told about every step.
         new_items: as in ``build_release``.
         probe: gets the new release before it is published, and raises where it does not work.
+        memory_budget_mb: as in ``IndexSettings``.
 
     Raises:
-        InvalidInput: the target, the queries file or the items cannot be used.
+        InvalidInput: the target, the memory budget, the queries file or the items cannot be used.
         NotFound, IntegrityError, IncompatibleError: the release or its child cannot be used; nothing is published.
         Conflict: another process rebuilds a release of this folder.
     """
+    settings = IndexSettings(recall_target, memory_budget_mb)
     release = store.open(release_id)
-    settings = IndexSettings(recall_target, release.manifest.encoder.interest_count)
-    if queries_file is None:
-        queries = RecallQueries.of_items(release.item_vectors_ID, settings.seed)
-    else:
-        queries = RecallQueries.read(queries_file, release.manifest.encoder.dimension, settings.seed)
+    queries = given_queries(release, queries_file, settings.seed)
     parent = release.manifest.release_id
     with store.rebuilding():
         return _publish(release, queries, settings, store, parent, created_time, on_progress, new_items, probe)
-
-
-def _queries_of(export: Export, seed: int) -> RecallQueries:
-    interests_QD = export.queries()
-    if interests_QD is None or len(interests_QD) < MIN_QUERIES:
-        return RecallQueries.of_items(export.item_vectors_ID, seed)
-    return RecallQueries.of_interests(interests_QD, seed)
 
 
 def _publish(
@@ -130,9 +123,7 @@ def _publish(
         if new_items is not None:
             item_vectors_ID, addition = add_items(source, new_items, staging.folder)
         report = build_index(item_vectors_ID, queries, staging.folder / INDEX, settings, on_progress)
-        report_file = staging.folder / INDEX_REPORT
-        report_file.parent.mkdir()
-        report_file.write_text(report.model_dump_json(indent=2) + "\n")
+        write_report(report, staging.folder)
         manifest = publish_release(
             staging, source, index=report.spec, parent=parent, created_time=created_time, probe=probe
         )

@@ -12,7 +12,8 @@ from unbraid_core.ports import Searcher
 from unbraid_core.types import DoubleArray, FloatArray
 from unbraid_index.exact import ExactSearcher
 from unbraid_index.faiss_searcher import FaissSearcher
-from unbraid_index.family import flat_index, ivf_index, list_count
+from unbraid_index.family import family_named, list_count
+from unbraid_index.making import IndexMaker
 from unbraid_index.progress import unwatched
 
 TOLERANCE = 1e-5
@@ -43,6 +44,11 @@ def unit(vectors_ND: DoubleArray) -> FloatArray:
     return unit_ND
 
 
+def searcher(family: str, search_params: dict[str, int], case: Case) -> FaissSearcher:
+    index = IndexMaker(case.item_vectors_ID, 0, unwatched).make(family_named(family))
+    return FaissSearcher(index, family_named(family), search_params, case.item_vectors_ID)
+
+
 def assert_congruent(searcher: Searcher, case: Case) -> None:
     """Equal scores up to rounding, and equal rows except where rounding may order or cut them differently."""
     exact = ExactSearcher(case.item_vectors_ID).search(case.query_QD, case.count)
@@ -59,15 +65,21 @@ def assert_congruent(searcher: Searcher, case: Case) -> None:
 @settings(max_examples=150, deadline=None)
 @given(cases(smallest=1))
 def test_flat_is_congruent_with_the_oracle(case: Case) -> None:
-    assert_congruent(FaissSearcher(flat_index(case.item_vectors_ID, unwatched), {}, case.item_vectors_ID), case)
+    assert_congruent(searcher("flat", {}, case), case)
 
 
 @settings(max_examples=50, deadline=None)
 @given(cases(smallest=64))
 def test_ivf_that_scans_all_lists_is_congruent_with_the_oracle(case: Case) -> None:
-    index = ivf_index(case.item_vectors_ID, 0, unwatched)
-    nprobe = list_count(len(case.item_vectors_ID))
-    assert_congruent(FaissSearcher(index, {"nprobe": nprobe}, case.item_vectors_ID), case)
+    assert_congruent(searcher("ivf_flat", {"nprobe": list_count(len(case.item_vectors_ID))}, case), case)
+
+
+@settings(max_examples=50, deadline=None)
+@given(cases(smallest=64), st.sampled_from(["ivf_sq8", "ivf_hnsw_sq8", "ivf_pq_fast_scan"]))
+def test_a_lossy_family_that_proposes_everything_is_congruent_with_the_oracle(case: Case, family: str) -> None:
+    """However coarse its codes are: the scores come from the item vectors."""
+    everything = {"nprobe": list_count(len(case.item_vectors_ID)), "shortlist_percent": 100 * len(case.item_vectors_ID)}
+    assert_congruent(searcher(family, everything, case), case)
 
 
 @settings(max_examples=50, deadline=None)

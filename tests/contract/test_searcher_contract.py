@@ -16,8 +16,9 @@ from unbraid_core.release import FilterCosts
 from unbraid_core.types import BoolArray, FloatArray, SearchHits, SearchPlan
 from unbraid_index.exact import ExactSearcher
 from unbraid_index.faiss_searcher import FaissSearcher
-from unbraid_index.family import flat_index, ivf_index
+from unbraid_index.family import family_named
 from unbraid_index.live_searcher import LiveSearcher
+from unbraid_index.making import IndexMaker
 from unbraid_index.progress import unwatched
 from unbraid_training.memo import MemoSearcher
 
@@ -26,21 +27,20 @@ SIZE, DIMENSION = 400, 8
 Opener = Callable[[FloatArray, Path], Searcher]
 
 
-def open_flat(item_vectors_ID: FloatArray, folder: Path) -> Searcher:
-    path = folder / "index.faiss"
-    faiss.write_index(flat_index(item_vectors_ID, unwatched), str(path))
-    return FaissSearcher.open(path, "flat", {}, item_vectors_ID)
+def opener(family: str, search_params: dict[str, int], costs: FilterCosts | None = None) -> Opener:
+    """Writes an index of a family and memory-maps it."""
 
+    def open_index(item_vectors_ID: FloatArray, folder: Path) -> Searcher:
+        path = folder / "index.faiss"
+        faiss.write_index(IndexMaker(item_vectors_ID, 0, unwatched).make(family_named(family)), str(path))
+        return FaissSearcher.open(path, family, search_params, item_vectors_ID, costs)
 
-def open_ivf(item_vectors_ID: FloatArray, folder: Path, nprobe: int, costs: FilterCosts | None = None) -> Searcher:
-    path = folder / "index.faiss"
-    faiss.write_index(ivf_index(item_vectors_ID, 0, unwatched), str(path))
-    return FaissSearcher.open(path, "ivf_flat", {"nprobe": nprobe}, item_vectors_ID, costs)
+    return open_index
 
 
 def open_live(item_vectors_ID: FloatArray, folder: Path) -> Searcher:
     """Most rows in an index, the others behind it."""
-    base = open_ivf(item_vectors_ID[:300], folder, 8)
+    base = opener("ivf_flat", {"nprobe": 8})(item_vectors_ID[:300], folder)
     return LiveSearcher(base, item_vectors_ID[300:], np.zeros(SIZE, np.bool_))
 
 
@@ -50,11 +50,18 @@ CHEAP_LISTS = FilterCosts(count=1, rows_per_query=5, choosing_ns=0, listed_row_n
 OPENERS: dict[str, Opener] = {
     "exact": lambda item_vectors_ID, _: ExactSearcher(item_vectors_ID),
     "memo": lambda item_vectors_ID, _: MemoSearcher(ExactSearcher(item_vectors_ID)),
-    "flat": open_flat,
-    "ivf": lambda item_vectors_ID, folder: open_ivf(item_vectors_ID, folder, 8),
-    "ivf, one list": lambda item_vectors_ID, folder: open_ivf(item_vectors_ID, folder, 1),
+    "flat": opener("flat", {}),
     "live": open_live,
-    "ivf, cheap lists": lambda item_vectors_ID, folder: open_ivf(item_vectors_ID, folder, 1, CHEAP_LISTS),
+    "fp16": opener("sq_fp16", {"shortlist_percent": 100}),
+    "ivf": opener("ivf_flat", {"nprobe": 8}),
+    "ivf, one list": opener("ivf_flat", {"nprobe": 1}),
+    "ivf, cheap lists": opener("ivf_flat", {"nprobe": 1}, CHEAP_LISTS),
+    "sq8": opener("ivf_sq8", {"nprobe": 8, "shortlist_percent": 150}),
+    "sq8, graph of centroids": opener("ivf_hnsw_sq8", {"nprobe": 1, "shortlist_percent": 100}),
+    "fast scan": opener("pq_fast_scan", {"nprobe": 1, "shortlist_percent": 300}),
+    "fast scan, one of many lists": opener("ivf_pq_fast_scan", {"nprobe": 1, "shortlist_percent": 100}),
+    "fast scan, cheap lists": opener("ivf_pq_fast_scan", {"nprobe": 1, "shortlist_percent": 100}, CHEAP_LISTS),
+    "graph": opener("hnsw", {"ef": 16}),
 }
 
 

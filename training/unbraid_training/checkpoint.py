@@ -79,8 +79,10 @@ class Checkpoint:
         scoring: fitted numbers of the score formula.
         training: what it was trained on.
         log_popularity_I: of the training events, with the half-life in ``scoring``.
-        queries_QD: interests of users, to measure an index on.
+        queries_QD: interests of users, to measure an index on; K of each user follow each other.
         catalogue: the items, row for row.
+        query_log_share_UK: log shares of these interests, None in a run from before they were kept, whose interests are
+            in no order.
         calibration: scores of the formula to probabilities.
         ranker: the learned profile, None where there was too little to learn it from.
         reader: of the items' text, where their vectors know it.
@@ -95,6 +97,7 @@ class Checkpoint:
     log_popularity_I: FloatArray
     queries_QD: FloatArray
     catalogue: Catalogue
+    query_log_share_UK: FloatArray | None = None
     calibration: Calibration | None = None
     ranker: TrainedRanker | None = None
     reader: TextReader | None = None
@@ -146,6 +149,8 @@ def save_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
     """Write a checkpoint; config.json comes last, so that a folder with one is complete."""
     save_file(checkpoint.model.state_dict(), folder / MODEL_FILE)
     statistics = {"log_popularity_I": checkpoint.log_popularity_I, "queries_QD": checkpoint.queries_QD}
+    if checkpoint.query_log_share_UK is not None:
+        statistics["query_log_share_UK"] = checkpoint.query_log_share_UK
     save_arrays(statistics, folder / STATISTICS_FILE)
     checkpoint.catalogue.write(folder / CATALOGUE_FILE)
     ranker = None if checkpoint.ranker is None else save_ranker(checkpoint.ranker, folder)
@@ -198,6 +203,7 @@ def load_checkpoint(folder: Path) -> Checkpoint:
         training=config.training,
         log_popularity_I=statistics["log_popularity_I"],
         queries_QD=statistics["queries_QD"],
+        query_log_share_UK=statistics.get("query_log_share_UK"),
         catalogue=catalogue,
         ranker=None if config.ranker is None else load_ranker(config.ranker, folder),
         reader=None if config.text_columns is None else TextReader.open(folder / TEXT_FOLDER, config.text_columns),

@@ -251,7 +251,7 @@ def _checkpoint(trainer: Trainer, selection: Selection, job: _Job) -> Checkpoint
         data_sha256=job.identity.data_sha256,
         validation=selection.validation,
     )
-    queries_QD = _queries(trainer, data, config, selection)
+    queries_QD, query_log_share_UK = _queries(trainer, data, config, selection)
     return Checkpoint(
         settings=config,
         model=trainer.model.cpu(),
@@ -261,19 +261,22 @@ def _checkpoint(trainer: Trainer, selection: Selection, job: _Job) -> Checkpoint
         training=record,
         log_popularity_I=log_popularity(data, selection.scoring.popularity_half_life_s),
         queries_QD=queries_QD,
+        query_log_share_UK=query_log_share_UK,
         catalogue=data.catalogue,
         reader=None if job.content is None else job.content.reader,
     )
 
 
-def _queries(trainer: Trainer, data: Dataset, config: TrainConfig, selection: Selection) -> FloatArray:
-    """The interests of users drawn at random, in random order: what an index will be asked, without saying by whom."""
+def _queries(
+    trainer: Trainer, data: Dataset, config: TrainConfig, selection: Selection
+) -> tuple[FloatArray, FloatArray]:
+    """The interests and log shares of users in random order: what an index will be asked, without saying by whom."""
     active_U = np.flatnonzero(np.diff(data.offset_U1))
     rng = np.random.default_rng(config.seed)
     chosen_U = rng.permutation(active_U)[:QUERY_USER_COUNT]
     pipeline = model_pipeline(trainer.model, data, selection.scoring, config.max_history)
     histories = [data.history(int(user)) for user in chosen_U]
     queries = [Query(history, float(history.time_s_N[-1]), limit=1) for history in histories]
-    vectors = [interests.vectors_KD for interests in pipeline.interests(queries) if interests is not None]
-    shuffled_QD: FloatArray = rng.permutation(np.concatenate(vectors))
-    return shuffled_QD
+    drawn = [interests for interests in pipeline.interests(queries) if interests is not None]
+    log_share_UK = np.array([interests.log_share_K for interests in drawn], np.float32)
+    return np.concatenate([interests.vectors_KD for interests in drawn]), log_share_UK

@@ -17,6 +17,7 @@ __all__ = [
     "NEIGHBOUR_ROWS",
     "NEIGHBOUR_WEIGHTS",
     "QUERIES",
+    "QUERY_SHARES",
     "RANKER",
     "RANKER_FILES",
     "RELEASE_FILES",
@@ -24,6 +25,7 @@ __all__ = [
     "REPORTS",
     "SIGNATURE",
     "USER_ENCODER",
+    "USER_FILES",
 ]
 
 EXPORT_MANIFEST = "export.json"
@@ -46,6 +48,9 @@ ITEM_ENCODER_FILES = (ITEM_ENCODER, ITEM_TOKENISER)
 # Interest vectors of held-out histories, float32 [Q, D], without any id: an index is measured on them. They are still
 # taken from what users did, so an export may carry them, and a release never does: it holds no user data.
 QUERIES = "queries.npy"
+# Their log shares, float32 [U, K], where Q = U K and the K interests of a user follow each other.
+QUERY_SHARES = "query_log_shares.npy"
+USER_FILES = (QUERIES, QUERY_SHARES)
 
 # What profile ``learned`` needs; a release has all of these or none.
 RANKER = "ranker.onnx"

@@ -131,13 +131,20 @@ class TrainingRecord(_Strict):
 
 
 class IndexSpec(_Strict):
-    """How index.faiss was built and what it reached against the exact oracle."""
+    """How index.faiss was built and what it reached against the exact oracle.
 
-    family: Literal["flat", "ivf_flat"]
+    ``recall`` is merged: of the union of the lists of a user's interests, cut to quotas, ``recall_at`` items of them
+    at most. In releases without ``recall_lower_bound`` it is that of single interests.
+    """
+
+    family: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+    # Left out of the text where there is none, as in releases from before there was a choice of families.
+    factory: Annotated[str | None, Field(exclude_if=lambda factory: factory is None)] = None
     search_params: dict[str, int]
     recall_at: Annotated[int, Field(ge=1)]
     recall: Annotated[float, Field(ge=0, le=1)]
-    query_source: Literal["held-out interests", "item vectors"]
+    recall_lower_bound: Annotated[float | None, Field(le=1, exclude_if=lambda bound: bound is None)] = None
+    query_source: Literal["held-out users", "held-out interests", "item vectors"]
     # Left out where there are none: an index without lists scans what is allowed.
     filter_costs: Annotated[FilterCosts | None, Field(exclude_if=lambda costs: costs is None)] = None
 

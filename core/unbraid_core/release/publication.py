@@ -12,7 +12,7 @@ from types import MappingProxyType
 from unbraid_core.calibration import Calibration
 from unbraid_core.errors import IntegrityError
 from unbraid_core.release.files import entries
-from unbraid_core.release.layout import QUERIES
+from unbraid_core.release.layout import USER_FILES
 from unbraid_core.release.manifest import (
     FORMAT_VERSION,
     EncoderSpec,
@@ -49,8 +49,8 @@ def publish_export(
 ) -> ExportManifest:
     """Publish what lies in the staging folder as the export ``name`` under the root of the staging.
 
-    Every file in the folder becomes part of it: those of ``layout.EXPORT_FILES``, perhaps ``layout.QUERIES``, reports,
-    and those of ``layout.RANKER_FILES`` where there is a ranker.
+    Every file in the folder becomes part of it: those of ``layout.EXPORT_FILES``, perhaps ``layout.USER_FILES``,
+    reports, and those of ``layout.RANKER_FILES`` where there is a ranker.
 
     Args:
         staging: holds the files; it is empty afterwards.
@@ -138,7 +138,7 @@ def _take_files(source: Export | Release, staging: Staging) -> list[str]:
     in memory while a server goes from one to the other. What comes from elsewhere is copied, whoever owns it may write.
     """
     take = _link if source.folder.parent == staging.root.resolve() else shutil.copyfile
-    names = [name for name in source.manifest.files if name != QUERIES and not (staging.folder / name).exists()]
+    names = [name for name in source.manifest.files if name not in USER_FILES and not (staging.folder / name).exists()]
     for name in names:
         target = staging.folder / name
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -15,7 +15,7 @@ from unbraid_core.item_vectors import STORED_TYPE, CompactVectors, ItemVectors
 from unbraid_core.ranker_inputs import RankerInputs
 from unbraid_core.release.arrays import check_finite, read_matrix
 from unbraid_core.release.files import readable, verify
-from unbraid_core.release.layout import CATALOGUE, ITEM_FEATURES, ITEM_VECTORS, QUERIES, SIGNATURE
+from unbraid_core.release.layout import CATALOGUE, ITEM_FEATURES, ITEM_VECTORS, QUERIES, QUERY_SHARES, SIGNATURE
 from unbraid_core.release.lease import Lease
 from unbraid_core.release.manifest import ExportManifest, ReleaseManifest, parse_manifest
 from unbraid_core.release.ranker import read_ranker_inputs
@@ -83,6 +83,18 @@ class Export(_Opened[ExportManifest]):
         if QUERIES not in self.manifest.files:
             return None
         return _unit_vectors(self.path(QUERIES), self.manifest.encoder.dimension)
+
+    def query_log_shares(self) -> FloatArray | None:
+        """Log shares [U, K] of the interests in ``queries``, K after K of them; None where users are unknown.
+
+        Raises:
+            IncompatibleError: not float32 [U, K].
+            IntegrityError: not a NumPy file, or not finite.
+        """
+        if QUERY_SHARES not in self.manifest.files:
+            return None
+        path = self.path(QUERY_SHARES)
+        return check_finite(path, read_matrix(path, np.float32, self.manifest.encoder.interest_count))
 
 
 def open_release(folder: Path, is_signed: SignatureCheck | None = None) -> Release:

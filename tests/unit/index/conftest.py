@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from unbraid_core.release import Staging, open_release, publish_export
-from unbraid_core.release.layout import EXPORT_FILES, QUERIES
+from unbraid_core.release.layout import EXPORT_FILES, QUERIES, QUERY_SHARES
 from unbraid_core.types import FloatArray
 
 FIXTURE = Path(__file__).parents[2] / "fixtures" / "release-v1"
@@ -41,13 +41,16 @@ def make_export(tmp_path: Path, unit_vectors: MakeVectors) -> MakeExport:
     source = open_release(FIXTURE)
     manifest = source.manifest
 
-    def make(queries: int = 200) -> Path:
+    def make(queries: int = 200, shares: bool = False) -> Path:
         root = tmp_path / "exports"
         with Staging(root) as staging:
             for name in EXPORT_FILES:
                 shutil.copyfile(source.path(name), staging.folder / name)
             if queries > 0:
                 np.save(staging.folder / QUERIES, unit_vectors(queries, manifest.encoder.dimension, seed=2))
+            if shares:
+                share_UK = np.random.default_rng(3).dirichlet(np.ones(manifest.encoder.interest_count), queries // 2)
+                np.save(staging.folder / QUERY_SHARES, np.log(share_UK).astype(np.float32))
             publish_export(
                 staging,
                 "export",

@@ -38,8 +38,10 @@ def test_build_prints_what_was_built_and_the_next_command(make_export: MakeExpor
     printed = " ".join(done.stdout.split())
     assert f"release {release_id}" in printed
     assert "parent none" in printed
-    assert "index flat, 24 items" in printed
-    assert "recall@24 1.0000 on held-out interests" in printed
+    assert "family setting recall at least ms MB" in printed
+    assert "pq_fast_scan (fewer than 1,000 items)" in printed
+    assert ", 24 items why the fastest of" in printed
+    assert "recall 1.0000 (at least 1.0000), merged, of held-out interests" in printed
     assert f"next: unbraid release activate {release_id} --releases {releases}" in printed
     assert ReleaseStore(releases).current_id() is None
 
@@ -57,6 +59,40 @@ def test_rebuild_prints_its_parent_and_takes_interests(
     assert f"parent {parent}" in " ".join(done.stdout.split())
     assert "held-out interests" in done.stdout
     assert len(ReleaseStore(releases).list()) == 2
+
+
+def test_tune_publishes_a_child_with_the_same_index(make_export: MakeExport, releases: Path) -> None:
+    run("build", make_export(), "--releases", releases)
+    parent = only_release(releases)
+
+    done = run("tune", "--release", parent, "--releases", releases, "--recall", "0.9", "--activate")
+
+    assert done.exit_code == 0, done.output
+    assert f"parent {parent}" in " ".join(done.stdout.split())
+    store = ReleaseStore(releases)
+    assert store.manifest().parent == parent
+    assert store.manifest().files == store.open(parent).manifest.files
+
+
+def test_bench_prints_the_families_and_publishes_nothing(
+    make_export: MakeExport, releases: Path, tmp_path: Path
+) -> None:
+    export, plot = make_export(), tmp_path / "plot.svg"
+    run("build", export, "--releases", releases)
+
+    for source in ([export], ["--release", only_release(releases)]):
+        done = run("bench", *source, "--releases", releases, "--plot", plot)
+        assert done.exit_code == 0, done.output
+        assert {"flat", "sq_fp16"} <= set(done.stdout.split())
+        assert plot.read_text().startswith("<svg")
+        plot.unlink()
+    assert len(ReleaseStore(releases).list()) == 1
+
+
+def test_a_memory_budget_that_nothing_fits_is_an_error(make_export: MakeExport, releases: Path) -> None:
+    refused = run("build", make_export(), "--releases", releases, "--memory-budget", "0")
+    assert isinstance(refused.exception, InvalidInput)
+    assert "memory_budget_mb: 0 is not above 0" in str(refused.exception)
 
 
 def test_activate_makes_it_the_release_that_is_served_and_rebuilt(make_export: MakeExport, releases: Path) -> None:

@@ -15,8 +15,9 @@ from unbraid_core.release import FilterCosts
 from unbraid_core.types import BoolArray, FloatArray, SearchPlan
 from unbraid_index.exact import ExactSearcher
 from unbraid_index.faiss_searcher import FaissSearcher
-from unbraid_index.family import flat_index, ivf_index
+from unbraid_index.family import family_named
 from unbraid_index.filter_costs import measure_filter_costs
+from unbraid_index.making import IndexMaker
 from unbraid_index.progress import unwatched
 
 SIZE, DIMENSION, CLUSTERS, COUNT, TARGET = 12_000, 16, 60, 20, 0.97
@@ -40,6 +41,10 @@ class Indexed:
         costs = measure(faiss.read_index(str(self.path)), self)
         assert costs is not None
         return costs
+
+
+def made(family: str, item_vectors_ID: FloatArray) -> faiss.Index:
+    return IndexMaker(item_vectors_ID, 0, unwatched).make(family_named(family))
 
 
 def measure(index: faiss.Index, indexed: Indexed) -> FilterCosts | None:
@@ -67,7 +72,7 @@ def indexed(tmp_path_factory: pytest.TempPathFactory) -> Indexed:
 
     item_vectors_ID = around(SIZE)
     path = tmp_path_factory.mktemp("index") / "index.faiss"
-    faiss.write_index(ivf_index(item_vectors_ID, 0, unwatched), str(path))
+    faiss.write_index(made("ivf_flat", item_vectors_ID), str(path))
     return Indexed(path, item_vectors_ID, around(320).reshape(80, 4, DIMENSION))
 
 
@@ -132,8 +137,13 @@ def test_a_refinement_around_lists_has_the_lists(indexed: Indexed) -> None:
     assert measure(refined, indexed) is not None
 
 
-def test_an_index_without_lists_has_no_costs(indexed: Indexed) -> None:
-    assert measure(flat_index(indexed.item_vectors_ID, unwatched), indexed) is None
+@pytest.mark.parametrize("family", ["flat", "pq_fast_scan"])
+def test_an_index_without_lists_has_no_costs(indexed: Indexed, family: str) -> None:
+    assert measure(made(family, indexed.item_vectors_ID), indexed) is None
+
+
+def test_the_lists_of_a_lossy_index_have_costs_too(indexed: Indexed) -> None:
+    assert measure(made("ivf_pq_fast_scan", indexed.item_vectors_ID), indexed) is not None
 
 
 def test_lists_that_would_have_to_hold_half_of_everything_have_no_costs(unit_vectors: MakeVectors) -> None:
@@ -141,7 +151,7 @@ def test_lists_that_would_have_to_hold_half_of_everything_have_no_costs(unit_vec
     item_vectors_ID, query_QD = unit_vectors(2_000, 32, seed=0), unit_vectors(100, 32, seed=1)
     assert (
         measure_filter_costs(
-            ivf_index(item_vectors_ID, 0, unwatched),
+            made("ivf_flat", item_vectors_ID),
             item_vectors_ID,
             query_QD,
             queries_per_call=4,

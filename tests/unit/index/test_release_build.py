@@ -12,12 +12,13 @@ import pytest
 
 from unbraid_core.errors import Conflict, IncompatibleError, IntegrityError, InvalidInput, NotFound
 from unbraid_core.release import ReleaseStore, open_export, open_release
-from unbraid_core.release.layout import EXPORT_FILES, INDEX, ITEM_VECTORS, QUERIES
+from unbraid_core.release.layout import EXPORT_FILES, INDEX, ITEM_VECTORS, QUERIES, QUERY_SHARES
 from unbraid_core.types import FloatArray
 from unbraid_index.exact import ExactSearcher
 from unbraid_index.faiss_searcher import FaissSearcher
-from unbraid_index.release_build import INDEX_REPORT, IndexedRelease, build_release, rebuild_release
+from unbraid_index.release_build import IndexedRelease, build_release, rebuild_release
 from unbraid_index.report import IndexReport
+from unbraid_index.report_files import INDEX_PLOT, INDEX_REPORT
 
 MakeVectors = Callable[..., FloatArray]
 MakeExport = Callable[..., Path]
@@ -47,7 +48,7 @@ def test_a_release_is_the_export_and_an_index_that_answers_like_the_oracle(
     release = store.open(first.manifest.release_id)
     export = open_export(export_folder)
 
-    assert set(release.manifest.files) == {*export.manifest.files, INDEX, INDEX_REPORT} - {QUERIES}
+    assert set(release.manifest.files) == {*export.manifest.files, INDEX, INDEX_REPORT, INDEX_PLOT} - {QUERIES}
     assert all(release.manifest.files[name] == export.manifest.files[name] for name in EXPORT_FILES)
     assert release.manifest.created_time == FIRST
     assert release.manifest.space_id == export.manifest.space_id
@@ -64,13 +65,21 @@ def test_the_report_lies_in_the_release(store: ReleaseStore, first: IndexedRelea
     report = IndexReport.model_validate_json(release.path(INDEX_REPORT).read_bytes())
     assert report == first.report
     assert report.spec == release.manifest.index
-    assert report.queries_per_call == release.manifest.encoder.interest_count
+    assert report.interest_count == release.manifest.encoder.interest_count
+    assert release.path(INDEX_PLOT).read_text().startswith("<svg")
     assert report.file_size_bytes == release.manifest.files[INDEX].size
 
 
-def test_the_recall_is_measured_on_held_out_interests(first: IndexedRelease) -> None:
+def test_the_recall_is_measured_with_held_out_users(make_export: MakeExport, store: ReleaseStore) -> None:
+    built = build_release(make_export(queries=200, shares=True), store, FIRST, 0.99)
+    assert built.report.spec.query_source == "held-out users"
+    interest_count = built.manifest.encoder.interest_count
+    assert built.report.tuning_user_count + built.report.held_out_user_count == 200 // interest_count
+    assert not {QUERIES, QUERY_SHARES} & set(built.manifest.files)
+
+
+def test_an_export_whose_interests_do_not_say_whose_they_are_says_so(first: IndexedRelease) -> None:
     assert first.report.spec.query_source == "held-out interests"
-    assert first.report.tuning_query_count + first.report.held_out_query_count == 200
 
 
 @pytest.mark.parametrize("queries", [0, 99])
@@ -101,7 +110,7 @@ def test_a_rebuild_is_a_child_with_the_same_content_and_leaves_its_parent_alone(
     assert child.manifest.release_id != first.manifest.release_id
     assert child.manifest.space_id == first.manifest.space_id
     changed = {name for name, file in child.manifest.files.items() if first.manifest.files[name] != file}
-    assert changed <= {INDEX, INDEX_REPORT}
+    assert changed <= {INDEX, INDEX_REPORT, INDEX_PLOT}
     assert child.report.spec.query_source == "item vectors"
     assert store.open(first.manifest.release_id).manifest == first.manifest
     assert store.current_id() == first.manifest.release_id
@@ -113,7 +122,7 @@ def test_a_rebuild_shares_what_it_did_not_change_and_outlives_its_parent(
     child = rebuild_release(store, first.manifest.release_id, None, SECOND, 0.99)
     parent_folder, folder = (store.root / each.manifest.release_id for each in (first, child))
     shared = {name for name in child.manifest.files if (folder / name).samefile(parent_folder / name)}
-    assert shared == {*child.manifest.files} - {INDEX, INDEX_REPORT}
+    assert shared == {*child.manifest.files} - {INDEX, INDEX_REPORT, INDEX_PLOT}
     shutil.rmtree(parent_folder)
     assert store.open(child.manifest.release_id).manifest == child.manifest
 
@@ -173,7 +182,27 @@ def test_a_rebuild_measures_on_given_interests(
     np.save(tmp_path / "interests.npy", unit_vectors(120, 8, seed=9))
     child = rebuild_release(store, first.manifest.release_id, tmp_path / "interests.npy", SECOND, 0.99)
     assert child.report.spec.query_source == "held-out interests"
-    assert child.report.tuning_query_count + child.report.held_out_query_count == 120
+    assert child.report.tuning_user_count + child.report.held_out_user_count == 120 // child.report.interest_count
+
+
+def test_a_rebuild_measures_on_given_users(
+    store: ReleaseStore, first: IndexedRelease, unit_vectors: MakeVectors, tmp_path: Path
+) -> None:
+    interest_count = first.report.interest_count
+    np.save(tmp_path / QUERIES, unit_vectors(120, 8, seed=9))
+    np.save(tmp_path / QUERY_SHARES, np.full((120 // interest_count, interest_count), -0.7, np.float32))
+    child = rebuild_release(store, first.manifest.release_id, tmp_path / QUERIES, SECOND, 0.99)
+    assert child.report.spec.query_source == "held-out users"
+    assert child.report.interest_count == interest_count
+
+
+def test_shares_of_other_interests_are_refused(
+    store: ReleaseStore, first: IndexedRelease, unit_vectors: MakeVectors, tmp_path: Path
+) -> None:
+    np.save(tmp_path / QUERIES, unit_vectors(120, 8, seed=9))
+    np.save(tmp_path / QUERY_SHARES, np.zeros((7, 2), np.float32))
+    with pytest.raises(InvalidInput, match=r"query_log_shares\.npy: holds \[7, 2\].*of 120 interests"):
+        rebuild_release(store, first.manifest.release_id, tmp_path / QUERIES, SECOND, 0.99)
 
 
 @pytest.mark.parametrize(
