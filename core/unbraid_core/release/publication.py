@@ -112,7 +112,7 @@ def publish_release(
         probe: gets the complete folder before it is published, and raises where that must not happen.
 
     Raises:
-        Conflict: a release of equal content was published in the same second.
+        Conflict: a release of equal content and parent was published in the same second.
         IntegrityError: the source was changed since it was opened.
         pydantic.ValidationError: as ``publish_export``.
     """
@@ -124,7 +124,7 @@ def publish_release(
     manifest = ReleaseManifest(
         **{name: getattr(source.manifest, name) for name in ExportManifest.model_fields}
         | {"created_time": created_time, "files": files},
-        release_id=_release_id(created_time, source.manifest.space_id, files),
+        release_id=_release_id(created_time, source.manifest.space_id, parent, files),
         parent=parent,
         index=index,
     )
@@ -154,6 +154,6 @@ def _link(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
-def _release_id(created_time: datetime, space_id: str, files: Mapping[str, FileEntry]) -> str:
-    content = "\n".join([space_id, *(f"{path} {file.sha256}" for path, file in sorted(files.items()))])
+def _release_id(created_time: datetime, space_id: str, parent: str | None, files: Mapping[str, FileEntry]) -> str:
+    content = "\n".join([space_id, parent or "", *(f"{path} {file.sha256}" for path, file in sorted(files.items()))])
     return f"{created_time.astimezone(UTC):%Y%m%dT%H%M%SZ}-{hashlib.sha256(content.encode()).hexdigest()[:8]}"

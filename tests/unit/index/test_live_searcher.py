@@ -14,8 +14,9 @@ from unbraid_core.errors import InvalidInput
 from unbraid_core.types import BoolArray, FloatArray
 from unbraid_index.exact import ExactSearcher
 from unbraid_index.faiss_searcher import FaissSearcher
-from unbraid_index.family import ivf_index
+from unbraid_index.family import family_named, list_count
 from unbraid_index.live_searcher import LiveSearcher
+from unbraid_index.making import IndexMaker
 from unbraid_index.progress import unwatched
 
 BASE, ADDED, DIMENSION = 2_000, 100, 16
@@ -31,9 +32,9 @@ def vectors_ID(unit_vectors: MakeVectors) -> FloatArray:
 def base(vectors_ID: FloatArray, tmp_path_factory: pytest.TempPathFactory) -> FaissSearcher:
     """All of its lists are searched, so that it finds what there is to find."""
     path = tmp_path_factory.mktemp("index") / "index.faiss"
-    index = ivf_index(vectors_ID[:BASE], 0, unwatched)
+    index = IndexMaker(vectors_ID[:BASE], 0, unwatched).make(family_named("ivf_flat"))
     faiss.write_index(index, str(path))
-    return FaissSearcher.open(path, "ivf_flat", {"nprobe": index.nlist}, vectors_ID[:BASE])
+    return FaissSearcher.open(path, "ivf_flat", {"nprobe": list_count(BASE)}, vectors_ID[:BASE])
 
 
 def check(base: FaissSearcher, vectors_ID: FloatArray, tombstone_I: BoolArray, allowed_I: BoolArray | None) -> None:
