@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -28,18 +30,27 @@ CALLERS_FAULT = {grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND, gr
 
 
 class CallBoundary(grpc.ServerInterceptor):
-    """Wraps the unary methods of our own services; health and reflection speak for themselves.
+    """Wraps the methods of our own services; health and reflection speak for themselves.
 
     Args:
         log: where calls are logged.
         active: which model answers; a line names the release that was active when the call began.
         metrics: where calls are counted.
+        slow: prefixes of the methods that take their time, and the threads that they have for themselves, so that they
+            do not take the places of quick calls.
     """
 
-    def __init__(self, log: FilteringBoundLogger, active: ActiveModel, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        log: FilteringBoundLogger,
+        active: ActiveModel,
+        metrics: Metrics,
+        slow: Mapping[str, ThreadPoolExecutor],
+    ) -> None:
         self._log = log
         self._active = active
         self._metrics = metrics
+        self._slow = slow
 
     def intercept_service(
         self,
@@ -49,24 +60,30 @@ class CallBoundary(grpc.ServerInterceptor):
         """Put the boundary around one method."""
         handler = continuation(handler_call_details)
         method = handler_call_details.method
-        if handler is None or handler.unary_unary is None or not method.startswith(OUR_METHODS):
+        if handler is None or not method.startswith(OUR_METHODS):
             return handler
-        return grpc.unary_unary_rpc_method_handler(
-            _Guarded(handler.unary_unary, method, self._log, self._active, self._metrics),
-            handler.request_deserializer,
-            handler.response_serializer,
-        )
+        boundary = _Boundary(method, self._log, self._active, self._metrics)
+        forms = handler.request_deserializer, handler.response_serializer
+        threads = next((pool for prefix, pool in self._slow.items() if method.startswith(prefix)), None)
+        if handler.unary_unary is not None:
+            return grpc.unary_unary_rpc_method_handler(
+                _Unary(handler.unary_unary, boundary, threads),
+                handler.request_deserializer,
+                handler.response_serializer,
+            )
+        assert handler.unary_stream is not None
+        return grpc.unary_stream_rpc_method_handler(_Stream(handler.unary_stream, boundary, threads), *forms)
 
 
 @dataclass(frozen=True, slots=True)
-class _Guarded(Generic[Request, Response]):
-    behaviour: Callable[[Request, grpc.ServicerContext], Response]
+class _Boundary:
     method: str
     log: FilteringBoundLogger
     active: ActiveModel
     metrics: Metrics
 
-    def __call__(self, request: Request, context: grpc.ServicerContext) -> Response:
+    @contextmanager
+    def around(self, context: grpc.ServicerContext) -> Iterator[None]:
         start_s = time.perf_counter()
         request_id = secrets.token_hex(8)
         release_id = self.active.current().release_id
@@ -83,7 +100,7 @@ class _Guarded(Generic[Request, Response]):
             }
 
         try:
-            response = self.behaviour(request, context)
+            yield
         except UnbraidError as error:
             code = status_code(error)
             level = logging.INFO if code in CALLERS_FAULT else logging.WARNING
@@ -93,4 +110,26 @@ class _Guarded(Generic[Request, Response]):
             self.log.exception("call failed", **counted(grpc.StatusCode.INTERNAL))
             context.abort_with_status(internal_status(request_id))
         self.log.debug("call", **counted(grpc.StatusCode.OK))
-        return response
+
+
+@dataclass(frozen=True, slots=True)
+class _Unary(Generic[Request, Response]):
+    behaviour: Callable[[Request, grpc.ServicerContext], Response]
+    boundary: _Boundary
+    # gRPC looks for it under this name; None stands for the threads of all calls.
+    experimental_thread_pool: ThreadPoolExecutor | None
+
+    def __call__(self, request: Request, context: grpc.ServicerContext) -> Response:
+        with self.boundary.around(context):
+            return self.behaviour(request, context)
+
+
+@dataclass(frozen=True, slots=True)
+class _Stream(Generic[Request, Response]):
+    behaviour: Callable[[Request, grpc.ServicerContext], Iterator[Response]]
+    boundary: _Boundary
+    experimental_thread_pool: ThreadPoolExecutor | None
+
+    def __call__(self, request: Request, context: grpc.ServicerContext) -> Iterator[Response]:
+        with self.boundary.around(context):
+            yield from self.behaviour(request, context)

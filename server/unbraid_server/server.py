@@ -16,6 +16,7 @@ from structlog.typing import FilteringBoundLogger
 from unbraid.v1 import catalogue_pb2, recommendation_pb2, status_pb2
 from unbraid.v1.catalogue_pb2_grpc import add_CatalogServiceServicer_to_server
 from unbraid.v1.recommendation_pb2_grpc import add_RecommendationServiceServicer_to_server
+from unbraid.v1.release_pb2_grpc import add_ReleaseServiceServicer_to_server
 from unbraid.v1.status_pb2_grpc import add_StatusServiceServicer_to_server
 from unbraid_core.errors import Unavailable
 from unbraid_core.filter import MAX_CONDITIONS, MAX_VALUES
@@ -29,6 +30,7 @@ from unbraid_server.health import Health
 from unbraid_server.metrics import Metrics
 from unbraid_server.recall_monitor import RecallMonitor
 from unbraid_server.recommendation_service import RecommendationService
+from unbraid_server.release_service import ReleaseService
 from unbraid_server.release_watcher import ReleaseWatcher
 from unbraid_server.requests import MAX_HISTORY_EVENTS, MAX_LISTED_ITEMS
 from unbraid_server.settings import ServerSettings
@@ -45,6 +47,10 @@ SERVICE_NAMES = tuple(
 # Room for the largest request that the limits allow, at 400 bytes for each event and listed id, and about 100 for each
 # value of a filter.
 MAX_REQUEST_BYTES = 400 * (MAX_HISTORY_EVENTS + 2 * MAX_LISTED_ITEMS) + 100 * MAX_CONDITIONS * MAX_VALUES
+
+# Activations and rebuilds take seconds to minutes, and one at a time works on a folder.
+RELEASE_METHODS = "/unbraid.v1.ReleaseService/"
+SLOW_CALL_THREADS = 2
 
 CHANNEL_OPTIONS = (
     # A second server on the same port would start silently and take half of the connections.
@@ -82,15 +88,17 @@ class Server:
     ) -> None:
         self._host, self._port, self._address = settings.host, settings.port, settings.address
         self._health = Health(SERVICE_NAMES)
-        self._watcher = ReleaseWatcher(trusted_releases(settings), active, log, now)
+        releases = trusted_releases(settings)
+        self._watcher = ReleaseWatcher(releases, active, log, now)
         self._catalogue_watcher = CatalogueWatcher(active, log)
         self._recall = RecallMonitor(settings.recall_sample_share)
         self.metrics = Metrics(active, self._recall)
         batcher = Batcher(settings.batch_limit, settings.queue_limit)
         self._calls = ThreadPoolExecutor(settings.max_concurrent_calls, thread_name_prefix="call")
+        self._slow_calls = ThreadPoolExecutor(SLOW_CALL_THREADS, thread_name_prefix="slow-call")
         self._server = grpc.server(
             self._calls,
-            interceptors=[CallBoundary(log, active, self.metrics)],
+            interceptors=[CallBoundary(log, active, self.metrics, {RELEASE_METHODS: self._slow_calls})],
             options=CHANNEL_OPTIONS,
             maximum_concurrent_rpcs=settings.max_concurrent_calls,
         )
@@ -103,6 +111,9 @@ class Server:
                 active, self._watcher, state, self._recall, settings.max_concurrent_calls, start_time_s=now()
             ),
             self._server,
+        )
+        add_ReleaseServiceServicer_to_server(
+            ReleaseService(releases, active, self._watcher, settings, now), self._server
         )
         add_HealthServicer_to_server(self._health, self._server)
         reflection.enable_server_reflection(
@@ -144,6 +155,7 @@ class Server:
         self._watcher.stop()
         self._catalogue_watcher.stop()
         self._calls.shutdown()
+        self._slow_calls.shutdown()
         self._recall.stop()
         self.metrics.close()
 

@@ -70,7 +70,7 @@ class ServerSettings(BaseSettings):
             settings = cls(**given)
         except ValidationError as error:
             raise _refusal(error, given) from None
-        if not settings.insecure and not _is_loopback(settings.host):
+        if not settings.insecure and not settings.is_local:
             raise InvalidInput(
                 "host",
                 f"{settings.host} can be reached by others, and calls are neither encrypted nor authenticated; "
@@ -82,6 +82,11 @@ class ServerSettings(BaseSettings):
     def catalogue_file(self) -> Path:
         """Where the changes of the catalogue are."""
         return self.releases / CATALOGUE_FILE if self.catalogue is None else self.catalogue
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only processes of this machine can reach the server."""
+        return _is_loopback(self.host)
 
     @property
     def address(self) -> str:

@@ -118,19 +118,26 @@ class ReleaseStore:
         with self.locked():
             self._switch(Activation(time=now, release_id=release_id, rollback=False), probe)
 
-    def rollback(self, now: datetime, probe: Probe | None = None) -> str:
+    def rollback(self, now: datetime, probe: Probe | None = None, leave: str | None = None) -> str:
         """Activate the release that was active before, skipping those that are gone; called twice, go back two steps.
+
+        Args:
+            now: for the log, with a time zone.
+            probe: as in ``activate``.
+            leave: which release has to be active for that; None for whichever is.
 
         Returns:
             The release that is active now.
 
         Raises:
             NotFound: no release is active.
-            Conflict: there is none to go back to, or another activation is under way.
+            Conflict: another one is to be left, there is none to go back to, or another activation is under way.
             IntegrityError, IncompatibleError: as ``activate``.
         """
         self._current()
         with self.locked():
+            if leave not in (None, self.current_id()):
+                raise Conflict(f"{self.root}: {leave!r} is not the active release, {self.current_id()} is")
             previous = self.previous_id()
             if previous is None:
                 raise Conflict(f"{self.root}: no release was active before {self.current_id()}{self._choice()}")
