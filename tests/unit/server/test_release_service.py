@@ -26,6 +26,7 @@ from unbraid_server.model import load_model
 from unbraid_server.server import Server
 from unbraid_server.settings import ServerSettings
 from unbraid_server.signing import sign_release, write_key_pair
+from unbraid_server.sqlite_catalogue import SqliteCatalogueStore
 from unbraid_server.sqlite_state import SqliteStateStore
 
 if TYPE_CHECKING:
@@ -55,13 +56,14 @@ def store(tmp_path: Path, release_v1: Path) -> ReleaseStore:
 
 
 @pytest.fixture
-def serve(store: ReleaseStore, state_v1: SqliteStateStore) -> Iterator[Serve]:
-    """Starts servers of these releases with one thread for quick calls."""
+def serve(store: ReleaseStore, state_v1: SqliteStateStore, unchanged: SqliteCatalogueStore) -> Iterator[Serve]:
+    """Starts servers of these releases."""
     started: list[tuple[Server, grpc.Channel]] = []
 
     def start(**settings: object) -> grpc.Channel:
-        given = ServerSettings.model_validate({"port": 0, "threads": 1, "releases": store.root, **settings})
-        server = Server(ActiveModel(load_model(store.open(), Device.CPU)), state_v1, given, open_log("critical"))
+        given = ServerSettings.model_validate({"port": 0, "releases": store.root, **settings})
+        active = ActiveModel(load_model(store.open(), Device.CPU), unchanged)
+        server = Server(active, state_v1, given, open_log("critical"))
         channel = grpc.insecure_channel(f"127.0.0.1:{server.start()}")
         started.append((server, channel))
         return channel
