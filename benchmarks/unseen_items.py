@@ -100,7 +100,7 @@ def compare(release: Release, dataset: Dataset, unseen_I: BoolArray, split: Spli
     seen_I: BoolArray = np.ones(len(catalogue), np.bool_)
     seen_I[catalogue.rows(dataset.catalogue.take(np.flatnonzero(unseen_I)).item_ids)] = False
     cases = unseen_cases(Cases.of(split.apply(dataset), Task.NEW, catalogue, release.manifest.encoder.actions), seen_I)
-    log_popularity_I = pipeline.log_popularity_I
+    log_popularity_I = pipeline.log_popularity_I[:]
     floor_I = np.where(seen_I, log_popularity_I, log_popularity_I[seen_I].min()).astype(np.float32)
     at_floor = replace(pipeline, log_popularity_I=floor_I)
     rng = np.random.default_rng(config.seed)

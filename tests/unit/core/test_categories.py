@@ -38,7 +38,7 @@ def test_every_row_has_the_names_that_the_catalogue_gives_it(lists: list[list[st
     categories = Categories.of(catalogue(*lists))
     assert categories is not None
     for row, names in enumerate(lists):
-        code_N = categories.code_N[categories.offset_I1[row] : categories.offset_I1[row + 1]]
+        code_N = categories.code_N[slice(*categories.offset_I1[row : row + 2])]
         assert [categories.names[code] for code in code_N] == sorted(set(names))
 
 

@@ -155,7 +155,7 @@ def test_who_has_no_history_gets_popular_items_that_differ(make_world: MakeWorld
     pipeline, (query,) = make_world(5)
     item_count = len(pipeline.item_vectors_ID)
     names = [[GENRES[0]] for _ in range(item_count)]
-    names[int(pipeline.popular_row_I[-1])] = [GENRES[1]]
+    names[int(pipeline.popular_row_I[:][-1])] = [GENRES[1]]
     alike_ID = np.tile(pipeline.item_vectors_ID[:1], (item_count, 1))
     roomy = replace(pipeline.scoring, candidate_count=item_count)
     categories = Categories.of(Catalogue.of([*map(str, range(item_count))], categories=names))
@@ -163,7 +163,7 @@ def test_who_has_no_history_gets_popular_items_that_differ(make_world: MakeWorld
     nobody = Query(History.empty(), query.now_s, limit=2)
     (plain, diverse) = pipeline.recommend([nobody, replace(nobody, diversity=1.0)])
     assert plain.row_R.tolist() == pipeline.popular_row_I[:2].tolist()
-    assert diverse.row_R.tolist() == pipeline.popular_row_I[[0, -1]].tolist()
+    assert diverse.row_R.tolist() == pipeline.popular_row_I[:][[0, -1]].tolist()
 
 
 @pytest.mark.parametrize("diversity", [0.0, 0.4, 1.0])

@@ -86,7 +86,7 @@ class Oracle:
     def scored(self, row: int, candidates: Sequence[int]) -> Scored:
         """What is said about one of the candidates."""
         scoring, query = self.pipeline.scoring, self.query
-        log_popularity = float(self.pipeline.log_popularity_I[row])
+        log_popularity = float(self.pipeline.log_popularity_I[:][row])
         if len(query.history) == 0:
             return Scored(0.0, 0.0, log_popularity, 0.0, -1)
         spoken = []
@@ -130,7 +130,7 @@ class Oracle:
         if self.query.include_seen:
             for row in set(self.query.history.row_N.tolist()) & set(allowed):
                 found[row] = found.get(row, Source(0)) | Source.OWN_ITEMS
-        popular = [int(row) for row in self.pipeline.popular_row_I if row in allowed and row not in found]
+        popular = [int(row) for row in self.pipeline.popular_row_I[:] if row in allowed and row not in found]
         return found | dict.fromkeys(popular[: max(0, self.query.limit - len(found))], Source.POPULAR)
 
 

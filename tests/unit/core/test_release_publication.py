@@ -107,7 +107,7 @@ def test_a_rebuild_keeps_the_ranker(release_learned: Path, tmp_path: Path) -> No
         (opened.ranker_inputs.neighbours.row_IM, source.ranker_inputs.neighbours.row_IM),
         (opened.ranker_inputs.neighbours.weight_IM, source.ranker_inputs.neighbours.weight_IM),
         (opened.ranker_inputs.factors.vector_IF, source.ranker_inputs.factors.vector_IF),
-        (opened.ranker_inputs.statistics.value_IS, source.ranker_inputs.statistics.value_IS),
+        (opened.ranker_inputs.statistics.value_IS[:], source.ranker_inputs.statistics.value_IS[:]),
     ):
         np.testing.assert_array_equal(after, before)
         assert not after.flags.writeable

@@ -113,8 +113,8 @@ def test_statistics_are_those_of_counting(train: Dataset) -> None:
             np.mean([count > 1 for count in per_user.values()]),
             np.log1p(len(per_user)),
         ]
-        np.testing.assert_allclose(statistics.value_IS[row, -4:], expected, rtol=1e-5, atol=1e-6)
-    np.testing.assert_array_equal(statistics.value_IS[:, 1], log_popularity(train, 2 * DAY_S))
+        np.testing.assert_allclose(statistics.value_IS[:][row, -4:], expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(statistics.value_IS[:][:, 1], log_popularity(train, 2 * DAY_S))
 
 
 def test_neighbours_speak_with_the_newest_event_on_each_item(train: Dataset) -> None:

@@ -50,7 +50,7 @@ def save_ranker(ranker: TrainedRanker, folder: Path) -> RankerRecord:
         "neighbour_row_IM": inputs.neighbours.row_IM,
         "neighbour_weight_IM": inputs.neighbours.weight_IM,
         "factor_IF": inputs.factors.vector_IF,
-        "statistic_IS": inputs.statistics.value_IS,
+        "statistic_IS": inputs.statistics.value_IS[:],
     }
     save_file(tensors, folder / INPUTS_FILE)
     return RankerRecord(
