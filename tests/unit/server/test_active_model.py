@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import shutil
 import weakref
+from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,11 +15,12 @@ import pytest
 
 from unbraid_core.catalogue import Catalogue
 from unbraid_core.errors import IncompatibleError
+from unbraid_core.item_change import ItemChange
 from unbraid_core.release import Release, ReleaseStore, Staging, open_release, publish_release
 from unbraid_core.release.layout import CATALOGUE
 from unbraid_server.active_model import ActiveModel
 from unbraid_server.device import Device
-from unbraid_server.model import load_model
+from unbraid_server.model import Model, load_model
 from unbraid_server.sqlite_catalogue import SqliteCatalogueStore
 
 FIRST, SECOND = (datetime(2026, 3, day, tzinfo=UTC) for day in (1, 2))
@@ -75,3 +78,49 @@ def test_a_release_that_does_not_work_is_not_taken_over(
     with pytest.raises(IncompatibleError, match=r"user_encoder\.onnx"):
         active.activate(publish(store, source, FIRST, user_encoder=b"not a model"))
     assert active.current() is before
+
+
+@pytest.fixture
+def catalogue(tmp_path: Path) -> Iterator[SqliteCatalogueStore]:
+    store = SqliteCatalogueStore(tmp_path / "catalogue.sqlite")
+    yield store
+    store.close()
+
+
+def folded(release: Release, sequence: int) -> Model:
+    """A model of a release that has folded in the changes up to a number."""
+    manifest = release.manifest.model_copy(update={"catalogue_sequence": sequence})
+    return load_model(replace(release, manifest=manifest), Device.CPU)
+
+
+def test_a_model_gets_the_changes_that_its_release_lacks(release_v1: Path, catalogue: SqliteCatalogueStore) -> None:
+    catalogue.apply([ItemChange(item_id, None) for item_id in ("k00", "k01", "k02")])
+    release = open_release(release_v1)
+    for sequence in range(4):
+        model = ActiveModel(folded(release, sequence), catalogue).current()
+        assert [model.catalogue.row(f"k{n:02}") < 0 for n in range(3)] == [sequence <= n for n in range(3)]
+        assert model.delta.sequence == 3
+
+
+def test_changes_outlive_a_swap(store: ReleaseStore, release_v1: Path, catalogue: SqliteCatalogueStore) -> None:
+    first, second = (publish(store, open_release(release_v1), time) for time in (FIRST, SECOND))
+    active = ActiveModel(load_model(first, Device.CPU), catalogue)
+    active.change([ItemChange("k00", None)])
+    assert active.current().catalogue.row("k00") == -1
+    active.activate(second)
+    assert active.current().release_id == second.manifest.release_id
+    assert active.current().catalogue.row("k00") == -1
+
+
+def test_a_new_store_counts_on_behind_the_release(release_v1: Path, catalogue: SqliteCatalogueStore) -> None:
+    active = ActiveModel(folded(open_release(release_v1), 41), catalogue)
+    model = active.change([ItemChange("k00", None)])
+    assert (model.delta.sequence, model.catalogue.row("k00")) == (42, -1)
+
+
+def test_a_call_keeps_its_view_while_the_catalogue_changes(release_v1: Path, catalogue: SqliteCatalogueStore) -> None:
+    active = ActiveModel(load_model(open_release(release_v1), Device.CPU), catalogue)
+    before = active.current()
+    active.change([ItemChange("k00", None)])
+    assert before.catalogue.row("k00") >= 0
+    assert len(before.catalogue) == 24
