@@ -54,13 +54,21 @@ FIRST_FILES = {LOCK_FILE, pending(Path(RUN_FILE)).name}
 
 
 class RunIdentity(BaseModel):
-    """What must be equal for a run to go on."""
+    """What must be equal for a run to go on.
+
+    Attributes:
+        settings: of the training.
+        split: in its text form.
+        data_sha256: of ids and events.
+        text_sha256: of the items' text; empty where nobody reads it.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     settings: TrainConfig
     split: str
     data_sha256: str
+    text_sha256: str = ""
 
     def difference(self, other: RunIdentity) -> str:
         """The first thing that differs, in words."""

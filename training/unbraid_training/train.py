@@ -18,7 +18,7 @@ from unbraid_core.release import TrainingRecord
 from unbraid_core.types import FloatArray, Query
 from unbraid_training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from unbraid_training.config import DAY_S, TrainConfig
-from unbraid_training.content.item_content import ItemContent, read_content
+from unbraid_training.content.item_content import ItemContent, read_content, text_sha256
 from unbraid_training.data.dataset import Dataset
 from unbraid_training.data.facts import DataFacts
 from unbraid_training.data.splits import Split
@@ -88,7 +88,12 @@ def train(
         Unavailable: another process of this training has ended.
     """
     data = split.apply(dataset).train
-    identity = RunIdentity(settings=config, split=str(split), data_sha256=data.sha256())
+    identity = RunIdentity(
+        settings=config,
+        split=str(split),
+        data_sha256=data.sha256(),
+        text_sha256=text_sha256(data.catalogue, config),
+    )
     with SharedRun(folder, identity) as run:
         if not run.ask(lambda files: files.finished):
             content = read_content(data.catalogue, config)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 
 from unbraid_core.catalogue import Catalogue
+from unbraid_core.errors import Conflict
 from unbraid_core.types import DoubleArray, FloatArray
 from unbraid_training.checkpoint import Checkpoint, load_checkpoint
 from unbraid_training.config import TrainConfig
@@ -17,7 +20,10 @@ from unbraid_training.content.config import TFIDF, ContentConfig
 from unbraid_training.content.item_content import ItemContent, read_content
 from unbraid_training.content.whitening import Whitening
 from unbraid_training.data.dataset import Dataset
+from unbraid_training.data.splits import LastEvents
 from unbraid_training.item_vectors import ContentVectors
+from unbraid_training.observer import Silence
+from unbraid_training.train import train
 
 ITEMS, FEATURES, DIMENSION = 300, 24, 8
 TrainTiny = Callable[..., Checkpoint]
@@ -139,6 +145,20 @@ def test_a_text_of_the_topic_leads_to_the_items_of_the_topic(text_run: Path) -> 
     for topic, vector_D in zip(topics, encoder.vectors(new), strict=True):
         nearest = np.argsort(-(checkpoint.item_vectors_ID @ vector_D))[:10]
         assert np.mean([catalogue.categories(int(row))[0] == topic for row in nearest]) >= 0.8
+
+
+def test_other_text_makes_another_run_where_text_is_read(
+    text_run: Path, tiny_run: Path, tiny_dataset: Dataset, tiny_config: TrainConfig
+) -> None:
+    """Same ids and events, but one title is corrected."""
+    table = tiny_dataset.catalogue.table
+    titles = pa.array(["corrected", *table.column("title").to_pylist()[1:]])
+    renamed = table.set_column(table.column_names.index("title"), "title", titles)
+    changed = replace(tiny_dataset, catalogue=Catalogue(renamed))
+    with_text = tiny_config.model_copy(update={"content": ContentConfig(text=TFIDF)})
+    with pytest.raises(Conflict, match="holds another run: its text_sha256 is"):
+        train(changed, LastEvents(5), with_text, text_run, Silence())
+    assert train(changed, LastEvents(5), tiny_config, tiny_run, Silence()).settings == tiny_config
 
 
 def test_a_run_that_was_stopped_goes_on_with_the_same_text(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from unbraid_training.content.text_reader import TextReader
 from unbraid_training.content.whitening import Whitening
 from unbraid_training.item_vectors import ContentVectors
 
-__all__ = ["ItemContent", "read_content"]
+__all__ = ["ItemContent", "read_content", "text_sha256"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,3 +57,11 @@ def read_content(catalogue: Catalogue, config: TrainConfig) -> ItemContent | Non
     else:
         reader = TextReader(columns, SentenceEncoder.open(Path(config.content.text)))
     return ItemContent(catalogue, reader, reader.features(catalogue))
+
+
+def text_sha256(catalogue: Catalogue, config: TrainConfig) -> str:
+    """Digest of the text that ``read_content`` reads; empty where it reads none."""
+    if config.content.text == NO_TEXT:
+        return ""
+    texts = item_texts(catalogue, text_columns(catalogue))
+    return hashlib.sha256("\0".join(texts).encode()).hexdigest()
