@@ -1,16 +1,18 @@
-"""What each group of features is worth to the ranker: all of them next to all but one group.
+"""What the parts of profile learned are worth: all of them next to all but one.
 
     python benchmarks/ranker_ablation.py experiments/uci.toml --data DIR --split before-2011-10-01-until-2011-11-01
 
 Trains the model at the split and at the origins before it, asks for candidates, fits a ranker on the origins for every
-row of the table, and ranks the candidates of the split. Give a validation split, not the test.
+row of the tables, and ranks the candidates of the split. In the first table a row goes without a group of features; in
+the second without the candidates that only one source finds, and below that also without what the source says about
+the others. Give a validation split, not the test.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from unbraid_core.features import FEATURE_NAMES
+from unbraid_core.types import Source
 from unbraid_training.config import TrainConfig
 from unbraid_training.data.sources import open_dataset
 from unbraid_training.data.splits import parse_split
@@ -36,20 +39,16 @@ from unbraid_training.validation import first_scoring, model_pipeline
 Examples = Mapping[Task, RankerExamples]
 
 
-def starts_with(*prefixes: str) -> Callable[[str], bool]:
-    """Whether a name starts with any of these."""
-    return lambda name: name.startswith(prefixes)
-
-
-GROUPS: dict[str, Callable[[str], bool]] = {
-    "interests": starts_with("interest", "affinity", "log_share", "blend"),
-    "neighbours": starts_with("neighbour", "blend"),
-    "factors": starts_with("factor", "blend"),
-    "blend of the sources": starts_with("blend"),
-    "popularity and trends": starts_with("log_popularity", "trend", "blend"),
-    "item age, repeats, users": starts_with("first_seen", "last_seen", "repeat_rate", "log_user_count"),
-    "own events on the item": starts_with("own"),
-    "activity of the user": starts_with("user"),
+# How the names of the columns of a group begin.
+GROUPS: dict[str, tuple[str, ...]] = {
+    "interests": ("interest", "affinity", "log_share", "blend"),
+    "neighbours": ("neighbour", "blend"),
+    "factors": ("factor", "blend"),
+    "blend of the sources": ("blend",),
+    "popularity and trends": ("log_popularity", "trend", "blend"),
+    "item age, repeats, users": ("first_seen", "last_seen", "repeat_rate", "log_user_count"),
+    "own events on the item": ("own",),
+    "activity of the user": ("user",),
 }
 
 
@@ -63,34 +62,60 @@ def examples_at(origin: Origin, config: TrainConfig) -> Examples:
     return origin.examples(pipeline, config.ranker, config.seed, lambda: None)
 
 
-def without(part: RankerExamples, left_out: Callable[[str], bool]) -> RankerExamples:
-    """The same candidates with some columns made constant, which trees cannot split on."""
-    feature_CF = part.feature_CF.copy()
-    feature_CF[:, [left_out(name) for name in FEATURE_NAMES]] = 0.0
-    return replace(part, feature_CF=feature_CF)
+@dataclass(frozen=True)
+class Variant:
+    """What a row goes without: columns, which are made constant, so that trees cannot split on them; and a source."""
+
+    name: str
+    prefixes: tuple[str, ...] = ()
+    source: int = 0
+
+    def of(self, part: RankerExamples) -> RankerExamples:
+        """The examples as this variant has them."""
+        kept_C = (part.source_C & ~self.source) > 0
+        user_C = np.repeat(np.arange(len(part.size_Q)), part.size_Q)
+        feature_CF = part.feature_CF[kept_C]
+        feature_CF[:, [name.startswith(self.prefixes) for name in FEATURE_NAMES]] = 0.0
+        return RankerExamples(
+            feature_CF=feature_CF,
+            row_C=part.row_C[kept_C],
+            source_C=part.source_C[kept_C],
+            taken_C=part.taken_C[kept_C],
+            size_Q=np.bincount(user_C[kept_C], minlength=len(part.size_Q)),
+        )
 
 
-def row_of(
-    left_out: Callable[[str], bool],
-    earlier: list[Examples],
-    now: Examples,
-    test: Origin,
-    config: TrainConfig,
-) -> list[str]:
-    """Recall@50 and NDCG@50 of both tasks, means over the seeds of the trees."""
-    parts = [without(part, left_out) for examples in earlier for part in examples.values()]
-    judged = {task: without(part, left_out) for task, part in now.items()}
-    values = []
-    for seed in (1, 2):
-        ranker = fit_booster(parts, config.ranker, seed)
-        metrics = {
-            task: user_metrics(
-                part.ranked(ranker.score(part.feature_CF)), test.cases[task].targets, len(test.cases[task].catalogue)
-            )
-            for task, part in judged.items()
-        }
-        values.append([metrics[task][key].mean() for task in Task for key in ("recall@50", "ndcg@50")])
-    return [f"{value:.4f}" for value in np.mean(values, axis=0)]
+FEATURE_VARIANTS = [Variant("(all features)"), *(Variant(name, prefixes) for name, prefixes in GROUPS.items())]
+SOURCE_VARIANTS = [
+    Variant("(all sources)"),
+    *(Variant(f"candidates of {source.name}", source=source) for source in Source if source.name),
+    Variant("NEIGHBOURS at all", GROUPS["neighbours"], Source.NEIGHBOURS),
+    Variant("FACTORS at all", GROUPS["factors"], Source.FACTORS),
+]
+
+
+def row_of(variant: Variant, earlier: list[Examples], now: Examples, test: Origin, config: TrainConfig) -> list[str]:
+    """Candidates, their recall, and Recall@50 and NDCG@50 of both tasks, the last two as means over seeds of trees."""
+    parts = [variant.of(part) for examples in earlier for part in examples.values()]
+    judged = {task: variant.of(part) for task, part in now.items()}
+    rankers = [fit_booster(parts, config.ranker, seed) for seed in (1, 2)]
+    row = [variant.name]
+    for task, part in judged.items():
+        cases = test.cases[task]
+        metrics = [
+            user_metrics(part.ranked(ranker.score(part.feature_CF)), cases.targets, len(cases.catalogue))
+            for ranker in rankers
+        ]
+        means = [float(np.mean([each[key].mean() for each in metrics])) for key in ("recall@50", "ndcg@50")]
+        row += [f"{part.size_Q.mean():.0f}", *(f"{value:.4f}" for value in (candidate_recall(part, cases), *means))]
+    return row
+
+
+def candidate_recall(part: RankerExamples, cases: Cases) -> float:
+    """The share of a user's targets that are among the candidates, mean over users."""
+    user_C = np.repeat(np.arange(len(cases)), part.size_Q)
+    found_H = np.bincount(user_C, part.taken_C, len(cases))
+    return float(np.mean(found_H / np.array([len(target_T) for target_T in cases.targets])))
 
 
 def main() -> None:
@@ -112,12 +137,12 @@ def main() -> None:
     now, *earlier = [
         examples_at(origin, config) for origin in (test, *find_origins(rule, holdout.train, config.ranker, config.seed))
     ]
-    table = Table("without", "new R@50", "new N@50", "all R@50", "all N@50")
-    for name, left_out in {"(all features)": lambda _name: False, **GROUPS}.items():
-        row = [name, *row_of(left_out, earlier, now, test, config)]
-        console.print(*row)
-        table.add_row(*row)
-    console.print(table)
+    columns = [f"{task} {name}" for task in Task for name in ("candidates", "recall", "R@50", "N@50")]
+    for variants in (FEATURE_VARIANTS, SOURCE_VARIANTS):
+        table = Table("without", *columns)
+        for variant in variants:
+            table.add_row(*row_of(variant, earlier, now, test, config))
+        console.print(table)
 
 
 if __name__ == "__main__":
