@@ -47,7 +47,14 @@ def print_recommendations(result: RecommendResult, console: Console) -> None:
     if result.expected_precision is not None:
         console.print(f"of these the user is expected to take {result.expected_precision:.1%}", style="dim")
     console.print(f"{_score_legend(result, terms)}; # is the interest behind it", style="dim")
-    _print_footer(console, result, f"basis {result.basis} · profile {result.profile}")
+    _print_footer(console, result, f"basis {result.basis} · profile {result.profile}{_matches(result)}")
+
+
+def _matches(result: RecommendResult) -> str:
+    if result.matching_item_count is None:
+        return ""
+    none_left = ", and no more may come back" if result.exhausted else ""
+    return f" · {result.matching_item_count:,} items match{none_left}"
 
 
 def print_interests(result: InterestsResult, console: Console) -> None:

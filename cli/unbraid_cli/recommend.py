@@ -11,6 +11,7 @@ import typer
 
 from unbraid_cli.answers import print_interests, print_recommendations, print_status, to_json
 from unbraid_cli.console import console
+from unbraid_cli.filter_text import parse_condition
 from unbraid_cli.history_file import parse_time, read_history
 from unbraid_cli.options import Json, RankingProfile, Server
 from unbraid_client import Event, Profile, UnbraidClient
@@ -25,6 +26,13 @@ HistoryFile = Annotated[
     Path | None, typer.Option("--history", help="A CSV file with item_id, timestamp and, if you like, action.")
 ]
 AsOf = Annotated[str | None, typer.Option(help="Answer for this moment (ISO 8601 or epoch seconds), not for now.")]
+Filters = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--filter",
+        help="What items have to be, such as 'categories=Books' or 'price<20'; all of several.",
+    ),
+]
 
 
 def recommend(
@@ -40,10 +48,12 @@ def recommend(
     min_probability: Annotated[
         float, typer.Option(min=0, max=1, help="Leave out items that the user takes with less than this probability.")
     ] = 0.0,
+    filters: Filters = None,
     server: Server = DEFAULT_TARGET,
     as_json: Json = False,
 ) -> None:
     """Print the recommendations for a user or a history, and why."""
+    conditions = [parse_condition(text) for text in filters or ()]
     events = _events(user, history)
     moment = None if as_of is None else parse_time(as_of, "--as-of")
     with connected(server) as client:
@@ -56,6 +66,7 @@ def recommend(
             profile=None if profile is None else Profile(profile),
             diversity=diversity,
             min_probability=min_probability,
+            conditions=conditions,
         )
     if as_json:
         console.print_json(to_json(result))

@@ -8,11 +8,12 @@ import pytest
 
 PUBLIC_NAMES = {
     "unbraid_client": """
-        ActivationError AsyncUnbraidClient AttributeValue Basis Cancelled CatalogueStatus ClientError Conflict
-        DeadlineExceeded DeleteResult DeviceStatus ErrorDetails Event EventLike Evidence FieldViolation Interest
-        InterestsResult InvalidRequest Item ItemPage ItemsResult Moment NotAllowed NotFound Overloaded Profile
-        RecallStatus RecommendResult Recommendation ReleaseStatus ScoreTerms ServerError ServerStatus Source
-        Unavailable UnbraidClient UpsertResult
+        ActivationError AllOf AnyOf AsyncUnbraidClient AttributeValue Basis Cancelled CatalogueStatus
+        ClientError Condition Conflict DeadlineExceeded DeleteResult DeviceStatus ErrorDetails Event EventLike
+        Evidence FieldViolation Interest InterestsResult InvalidRequest IsSet Item ItemPage ItemsResult Moment
+        NoneOf NotAllowed NotFound Numbers Overloaded Profile RecallStatus RecommendResult Recommendation
+        ReleaseStatus ScoreTerms SearchPlan ServerError ServerStatus Source Times Unavailable UnbraidClient
+        UpsertResult
     """,
     "unbraid_core.errors": """
         CallerGone Conflict DeviceUnavailable IncompatibleError IntegrityError InvalidInput NotFound Overloaded

@@ -16,6 +16,7 @@ from unbraid_client.errors import (
     ServerError,
     Unavailable,
 )
+from unbraid_client.filters import AllOf, AnyOf, Condition, IsSet, NoneOf, Numbers, Times
 from unbraid_client.items import AttributeValue, DeleteResult, Item, ItemPage, ItemsResult, UpsertResult
 from unbraid_client.types import (
     ActivationError,
@@ -34,18 +35,22 @@ from unbraid_client.types import (
     RecommendResult,
     ReleaseStatus,
     ScoreTerms,
+    SearchPlan,
     ServerStatus,
     Source,
 )
 
 __all__ = [
     "ActivationError",
+    "AllOf",
+    "AnyOf",
     "AsyncUnbraidClient",
     "AttributeValue",
     "Basis",
     "Cancelled",
     "CatalogueStatus",
     "ClientError",
+    "Condition",
     "Conflict",
     "DeadlineExceeded",
     "DeleteResult",
@@ -58,12 +63,15 @@ __all__ = [
     "Interest",
     "InterestsResult",
     "InvalidRequest",
+    "IsSet",
     "Item",
     "ItemPage",
     "ItemsResult",
     "Moment",
+    "NoneOf",
     "NotAllowed",
     "NotFound",
+    "Numbers",
     "Overloaded",
     "Profile",
     "RecallStatus",
@@ -71,9 +79,11 @@ __all__ = [
     "Recommendation",
     "ReleaseStatus",
     "ScoreTerms",
+    "SearchPlan",
     "ServerError",
     "ServerStatus",
     "Source",
+    "Times",
     "Unavailable",
     "UnbraidClient",
     "UpsertResult",

@@ -12,6 +12,7 @@ import grpc.aio
 from unbraid.v1 import catalogue_pb2, catalogue_pb2_grpc, recommendation_pb2_grpc, status_pb2, status_pb2_grpc
 from unbraid_client.channel import DEFAULT_TARGET, DEFAULT_TIMEOUT_S, open_aio_channel
 from unbraid_client.errors import error_of
+from unbraid_client.filters import Condition
 from unbraid_client.item_messages import delete_result, item_page, items_result, upsert_request, upsert_result
 from unbraid_client.items import DeleteResult, Item, ItemPage, ItemsResult, UpsertResult
 from unbraid_client.requests import interests_request, recommend_request
@@ -55,6 +56,8 @@ class AsyncUnbraidClient:
         profile: Profile | None = None,
         diversity: float = 0.0,
         min_probability: float = 0.0,
+        conditions: Iterable[Condition] = (),
+        allowed_item_ids: Iterable[str] | None = None,
         timeout_s: float | None = None,
     ) -> RecommendResult:
         """Items for a user or a history; see `UnbraidClient.recommend`."""
@@ -68,6 +71,8 @@ class AsyncUnbraidClient:
             profile=profile,
             diversity=diversity,
             min_probability=min_probability,
+            conditions=conditions,
+            allowed_item_ids=allowed_item_ids,
         )
         return recommend_result(await self._call(self._recommendation.Recommend, request, timeout_s))
 

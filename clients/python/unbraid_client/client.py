@@ -11,6 +11,7 @@ import grpc
 from unbraid.v1 import catalogue_pb2, catalogue_pb2_grpc, recommendation_pb2_grpc, status_pb2, status_pb2_grpc
 from unbraid_client.channel import DEFAULT_TARGET, DEFAULT_TIMEOUT_S, open_channel
 from unbraid_client.errors import error_of
+from unbraid_client.filters import Condition
 from unbraid_client.item_messages import delete_result, item_page, items_result, upsert_request, upsert_result
 from unbraid_client.items import DeleteResult, Item, ItemPage, ItemsResult, UpsertResult
 from unbraid_client.requests import interests_request, recommend_request
@@ -59,6 +60,8 @@ class UnbraidClient:
         profile: Profile | None = None,
         diversity: float = 0.0,
         min_probability: float = 0.0,
+        conditions: Iterable[Condition] = (),
+        allowed_item_ids: Iterable[str] | None = None,
         timeout_s: float | None = None,
     ) -> RecommendResult:
         """Items for a user of the server's state store, or for a history sent along; exactly one of the two.
@@ -73,11 +76,15 @@ class UnbraidClient:
             profile: how to rank; None takes LEARNED where the release has a ranker, and FORMULA where it has none.
             diversity: 0 for the order of the scores, up to 1 for items as unlike each other as can be.
             min_probability: items that the user takes with less than this probability are left out.
+            conditions: what items have to meet, all of it; at most 32.
+            allowed_item_ids: no other items come back; at least one and at most 10000. None allows all.
             timeout_s: deadline of this call.
 
         Raises:
-            ValueError: user_id and history both or neither, or a time without a time zone.
-            ClientError: the call failed; InvalidRequest for profile LEARNED where the release has no ranker.
+            ValueError: user_id and history both or neither, a time without a time zone, or no allowed item.
+            TypeError: a condition has one string in place of several values.
+            ClientError: the call failed; InvalidRequest for a condition that the release cannot answer, and for profile
+                LEARNED where it has no ranker.
         """
         request = recommend_request(
             user_id=user_id,
@@ -89,6 +96,8 @@ class UnbraidClient:
             profile=profile,
             diversity=diversity,
             min_probability=min_probability,
+            conditions=conditions,
+            allowed_item_ids=allowed_item_ids,
         )
         return recommend_result(self._call(self._recommendation.Recommend, request, timeout_s))
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
-from datetime import datetime
-
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from unbraid.v1 import recommendation_pb2 as pb
+from unbraid_client.filter_message import filter_message
+from unbraid_client.filters import Condition
+from unbraid_client.timestamps import timestamp_of
 from unbraid_client.types import Event, EventLike, Moment, Profile
 
 __all__ = ["interests_request", "recommend_request"]
@@ -17,7 +16,6 @@ VALUE_OF_PROFILE = {
     Profile.FORMULA: pb.RANKING_PROFILE_FORMULA,
     Profile.LEARNED: pb.RANKING_PROFILE_LEARNED,
 }
-NANOS_PER_SECOND = 1_000_000_000
 
 
 def recommend_request(
@@ -31,20 +29,23 @@ def recommend_request(
     profile: Profile | None,
     diversity: float,
     min_probability: float,
+    conditions: Iterable[Condition],
+    allowed_item_ids: Iterable[str] | None,
 ) -> pb.RecommendRequest:
     """The message of a Recommend call.
 
     Raises:
-        ValueError: not exactly one of user_id and history, or a time or a profile that cannot be sent.
+        ValueError: not exactly one of user_id and history, or a time, a profile or a filter that cannot be sent.
     """
     request = pb.RecommendRequest(
         limit=limit,
-        as_of_time=None if as_of is None else _timestamp(as_of, "as_of"),
+        as_of_time=None if as_of is None else timestamp_of(as_of, "as_of"),
         seen_items=pb.SEEN_ITEMS_INCLUDE if include_seen else pb.SEEN_ITEMS_EXCLUDE,
         excluded_item_ids=excluded_item_ids,
         profile=pb.RANKING_PROFILE_UNSPECIFIED if profile is None else _profile(profile),
         diversity=diversity,
         min_probability=min_probability,
+        filter=filter_message(conditions, allowed_item_ids),
     )
     _put_subject(request, user_id, history)
     return request
@@ -64,7 +65,7 @@ def interests_request(
         ValueError: not exactly one of user_id and history, or a time that cannot be sent.
     """
     request = pb.GetInterestsRequest(
-        as_of_time=None if as_of is None else _timestamp(as_of, "as_of"),
+        as_of_time=None if as_of is None else timestamp_of(as_of, "as_of"),
         evidence_limit=evidence_limit,
         include_vectors=include_vectors,
     )
@@ -92,20 +93,5 @@ def _profile(profile: Profile) -> pb.RankingProfile.ValueType:
 
 def _event(event: EventLike, position: int) -> pb.Event:
     known = event if isinstance(event, Event) else Event(*event)
-    time = _timestamp(known.time, f"history[{position}].time")
+    time = timestamp_of(known.time, f"history[{position}].time")
     return pb.Event(item_id=known.item_id, event_time=time, action=known.action)
-
-
-def _timestamp(moment: Moment, field: str) -> Timestamp:
-    timestamp = Timestamp()
-    if isinstance(moment, datetime):
-        if moment.tzinfo is None:
-            raise ValueError(f"{field}: {moment.isoformat()} has no time zone; add one, for example tzinfo=UTC")
-        timestamp.FromDatetime(moment)
-        return timestamp
-    try:
-        seconds = math.floor(moment)
-        timestamp.FromNanoseconds(seconds * NANOS_PER_SECOND + round((moment - seconds) * NANOS_PER_SECOND))
-    except (ValueError, OverflowError):
-        raise ValueError(f"{field}: {moment} is not a time in epoch seconds between the years 1 and 9999") from None
-    return timestamp

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from unbraid.v1 import filter_pb2, status_pb2
 from unbraid.v1 import recommendation_pb2 as pb
-from unbraid.v1 import status_pb2
 from unbraid_client.types import (
     ActivationError,
     Basis,
@@ -23,6 +23,7 @@ from unbraid_client.types import (
     RecommendResult,
     ReleaseStatus,
     ScoreTerms,
+    SearchPlan,
     ServerStatus,
     Source,
 )
@@ -44,6 +45,11 @@ PROFILE_OF_VALUE = {
     pb.RANKING_PROFILE_FORMULA: Profile.FORMULA,
     pb.RANKING_PROFILE_LEARNED: Profile.LEARNED,
 }
+SEARCH_PLAN_OF_VALUE = {
+    filter_pb2.SEARCH_PLAN_INDEX: SearchPlan.INDEX,
+    filter_pb2.SEARCH_PLAN_SCAN: SearchPlan.SCAN,
+    filter_pb2.SEARCH_PLAN_LISTS: SearchPlan.LISTS,
+}
 FLOAT32_BYTES = 4
 
 
@@ -58,6 +64,9 @@ def recommend_result(response: pb.RecommendResponse) -> RecommendResult:
         as_of=_utc(response.as_of_time),
         ignored_event_count=response.ignored_event_count,
         expected_precision=response.expected_precision if response.HasField("expected_precision") else None,
+        search_plan=_search_plan(response),
+        matching_item_count=response.matching_item_count if response.HasField("matching_item_count") else None,
+        exhausted=response.exhausted,
     )
 
 
@@ -129,6 +138,12 @@ def _recall_status(status: status_pb2.RecallStatus) -> RecallStatus:
 
 def _activation_error(error: status_pb2.ActivationError) -> ActivationError:
     return ActivationError(error.release_id, error.reason, error.message, _utc(error.error_time))
+
+
+def _search_plan(response: pb.RecommendResponse) -> SearchPlan | None:
+    if not response.HasField("search_plan"):
+        return None
+    return SEARCH_PLAN_OF_VALUE.get(response.search_plan, SearchPlan.UNKNOWN)
 
 
 def _profile(value: pb.RankingProfile.ValueType) -> Profile:

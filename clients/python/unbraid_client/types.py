@@ -27,6 +27,7 @@ __all__ = [
     "Recommendation",
     "ReleaseStatus",
     "ScoreTerms",
+    "SearchPlan",
     "ServerStatus",
     "Source",
 ]
@@ -75,6 +76,19 @@ class Source(StrEnum):
     POPULAR = "popular"
     NEIGHBOURS = "neighbours"
     FACTORS = "factors"
+    UNKNOWN = "unknown"
+
+
+class SearchPlan(StrEnum):
+    """How items were searched for: in the index among all of them, or by comparing with those that may come back.
+
+    SCAN compared with every one of these, LISTS with those in the parts of the index nearest to the interests. UNKNOWN
+    stands for a value that only a newer client knows.
+    """
+
+    INDEX = "index"
+    SCAN = "scan"
+    LISTS = "lists"
     UNKNOWN = "unknown"
 
 
@@ -146,7 +160,13 @@ class Interest:
 
 @dataclass(frozen=True, slots=True)
 class RecommendResult:
-    """Recommendations, best first, and the interests that were weighed for them."""
+    """Recommendations, best first, and the interests that were weighed for them.
+
+    Attributes:
+        search_plan: how the items near the interests were searched for; None in an answer by popularity.
+        matching_item_count: how many items meet the filter, seen and excluded ones among them; None without a filter.
+        exhausted: the list is short because no more items meet the filter and are neither seen nor excluded.
+    """
 
     release_id: str
     recommendations: tuple[Recommendation, ...]
@@ -156,6 +176,9 @@ class RecommendResult:
     as_of: datetime
     ignored_event_count: int
     expected_precision: float | None
+    search_plan: SearchPlan | None
+    matching_item_count: int | None
+    exhausted: bool
 
 
 @dataclass(frozen=True, slots=True)

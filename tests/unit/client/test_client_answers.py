@@ -13,8 +13,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from unbraid.v1 import filter_pb2, status_pb2
 from unbraid.v1 import recommendation_pb2 as pb
-from unbraid.v1 import status_pb2
 from unbraid_client import (
     ActivationError,
     Basis,
@@ -30,6 +30,7 @@ from unbraid_client import (
     RecommendResult,
     ReleaseStatus,
     ScoreTerms,
+    SearchPlan,
     ServerStatus,
     Source,
     UnbraidClient,
@@ -81,6 +82,9 @@ def test_recommend_answer_becomes_values(server: ScriptedServer, call: Call) -> 
             as_of_time=Timestamp(seconds=NOON_S, nanos=500_000_000),
             ignored_event_count=2,
             expected_precision=0.0625,
+            search_plan=filter_pb2.SEARCH_PLAN_LISTS,
+            matching_item_count=0,
+            exhausted=True,
         )
     )
 
@@ -105,6 +109,9 @@ def test_recommend_answer_becomes_values(server: ScriptedServer, call: Call) -> 
         as_of=NOON + timedelta(milliseconds=500),
         ignored_event_count=2,
         expected_precision=0.0625,
+        search_plan=SearchPlan.LISTS,
+        matching_item_count=0,
+        exhausted=True,
     )
 
 
@@ -183,13 +190,14 @@ def test_status_answer_becomes_values(server: ScriptedServer, call: Call) -> Non
 def test_values_of_a_newer_contract_are_unknown_not_an_error(server: ScriptedServer, call: Call) -> None:
     # Enums are open on the wire: 99 stands for a source, a basis and a profile that a later contract adds.
     item = pb.Recommendation(item_id="1", sources=[99])  # type: ignore[list-item]
-    response = pb.RecommendResponse(recommendations=[item], basis=99, profile=99)  # type: ignore[arg-type]
+    response = pb.RecommendResponse(recommendations=[item], basis=99, profile=99, search_plan=99)  # type: ignore[arg-type]
     server.answer(response)
 
     result = call("recommend", user_id="7")
 
     assert result.basis is Basis.UNKNOWN
     assert result.profile is Profile.UNKNOWN
+    assert result.search_plan is SearchPlan.UNKNOWN
     assert result.recommendations[0].sources == (Source.UNKNOWN,)
 
 

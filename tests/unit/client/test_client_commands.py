@@ -135,6 +135,14 @@ def test_a_learned_score_is_not_the_sum_of_the_terms(server: ScriptedServer, unb
     assert server.requests[0].profile == pb.RANKING_PROFILE_LEARNED
 
 
+def test_filters_are_asked_for_and_matches_are_counted(server: ScriptedServer, unbraid: Unbraid) -> None:
+    server.answer(pb.RecommendResponse(matching_item_count=1234, exhausted=True))
+    code, out, _ = unbraid("recommend", "--user", "7", "--filter", "categories=Books|Music", "--filter", "price<20")
+    assert code == 0
+    assert [each.attribute for each in server.requests[0].filter.conditions] == ["categories", "price"]
+    assert "1,234 items match, and no more may come back" in " ".join(out.split())
+
+
 def test_diversity_is_asked_for(server: ScriptedServer, unbraid: Unbraid) -> None:
     server.answer(pb.RecommendResponse(recommendations=[pb.Recommendation(item_id="1")]))
 
