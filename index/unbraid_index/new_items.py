@@ -10,16 +10,15 @@ import numpy as np
 from unbraid_core.catalogue import Catalogue
 from unbraid_core.factors import Factors
 from unbraid_core.item_statistics import ItemStatistics
-from unbraid_core.item_vectors import compact
+from unbraid_core.live.folding import FoldedItems
 from unbraid_core.live.newcomers import expected_values, nearest_rows
 from unbraid_core.neighbours import Neighbours
 from unbraid_core.ranker_inputs import RankerInputs
 from unbraid_core.release import Export, Release
-from unbraid_core.release.layout import CATALOGUE, ITEM_FEATURES, ITEM_VECTORS
-from unbraid_core.release.ranker import write_ranker_inputs
-from unbraid_core.types import FloatArray, IntArray, Precision
+from unbraid_core.types import FloatArray, IntArray
 from unbraid_index.content.item_encoder import open_item_encoder
 from unbraid_index.exact import ExactSearcher
+from unbraid_index.item_files import write_items
 
 __all__ = ["Addition", "add_items"]
 
@@ -61,14 +60,13 @@ def add_items(source: Export | Release, items: Catalogue, folder: Path) -> tuple
     own_ID = source.item_vectors_ID[:]
     item_vectors_ID = np.concatenate([own_ID, encoded.vectors_ND])
     near_NM = nearest_rows(ExactSearcher(own_ID), encoded.vectors_ND)
-    precision = source.manifest.vector_precision
-    np.save(
-        folder / ITEM_VECTORS, item_vectors_ID if precision is Precision.FP32 else compact(item_vectors_ID, precision)
+    all_items = FoldedItems(
+        catalogue=source.catalogue.followed_by(fresh),
+        item_vectors_ID=item_vectors_ID,
+        log_popularity_I=_like_neighbours(source.log_popularity_I, near_NM),
+        ranker_inputs=None if source.ranker_inputs is None else _extended(source.ranker_inputs, near_NM),
     )
-    np.save(folder / ITEM_FEATURES, _like_neighbours(source.log_popularity_I[:, None], near_NM))
-    source.catalogue.followed_by(fresh).write(folder / CATALOGUE)
-    if source.ranker_inputs is not None:
-        write_ranker_inputs(_extended(source.ranker_inputs, near_NM), folder)
+    write_items(all_items, source.manifest.vector_precision, folder)
     known_count = len(items) - len(fresh)
     return item_vectors_ID, Addition(len(fresh), known_count, int(encoded.wordless_N.sum()))
 

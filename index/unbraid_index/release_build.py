@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from unbraid_core.catalogue import Catalogue
+from unbraid_core.errors import InvalidInput
+from unbraid_core.item_change import ItemChange
+from unbraid_core.item_vectors import ItemVectors
+from unbraid_core.ports import CatalogueStore
 from unbraid_core.release import (
     Export,
     Probe,
@@ -19,6 +25,7 @@ from unbraid_core.release import (
 )
 from unbraid_core.release.layout import INDEX
 from unbraid_index.build import IndexSettings, build_index
+from unbraid_index.catalogue_changes import Folding, fold_changes
 from unbraid_index.new_items import Addition, add_items
 from unbraid_index.progress import OnProgress, unwatched
 from unbraid_index.queries import RecallQueries, given_queries, held_out_queries
@@ -30,11 +37,37 @@ __all__ = ["IndexedRelease", "build_release", "rebuild_release"]
 
 @dataclass(frozen=True, slots=True)
 class IndexedRelease:
-    """A release that was just published, how its index came to be, and what was added to its catalogue."""
+    """A release that was just published, how its index came to be, and what became of the items of its source."""
 
     manifest: ReleaseManifest
     report: IndexReport
     addition: Addition | None
+    folding: Folding | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Items:
+    """The items of the release to be: their vectors, and what was done to the items of its source."""
+
+    vectors_ID: ItemVectors
+    catalogue_sequence: int = 0
+    addition: Addition | None = None
+    folding: Folding | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Plan:
+    """How a release is made; ``write_items`` writes what the source does not have like this into a folder."""
+
+    source: Export | Release
+    store: ReleaseStore
+    parent: str | None
+    queries: RecallQueries
+    settings: IndexSettings
+    created_time: datetime
+    on_progress: OnProgress
+    write_items: Callable[[Path], _Items]
+    probe: Probe | None = None
 
 
 def build_release(
@@ -65,8 +98,17 @@ def build_release(
     """
     settings = IndexSettings(recall_target, memory_budget_mb)
     export = open_export(export_folder)
-    queries = held_out_queries(export, settings.seed)
-    return _publish(export, queries, settings, store, store.current_id(), created_time, on_progress, new_items)
+    plan = _Plan(
+        source=export,
+        store=store,
+        parent=store.current_id(),
+        queries=held_out_queries(export, settings.seed),
+        settings=settings,
+        created_time=created_time,
+        on_progress=on_progress,
+        write_items=partial(_with_new_items, export, new_items, 0),
+    )
+    return _publish(plan)
 
 
 def rebuild_release(
@@ -79,6 +121,7 @@ def rebuild_release(
     new_items: Catalogue | None = None,
     probe: Probe | None = None,
     memory_budget_mb: int | None = None,
+    live_catalogue: CatalogueStore | None = None,
 ) -> IndexedRelease:
     """Build the index of a release anew from its vectors and publish it as a release whose parent is the old one.
 
@@ -93,38 +136,67 @@ def rebuild_release(
         new_items: as in ``build_release``.
         probe: gets the new release before it is published, and raises where it does not work.
         memory_budget_mb: as in ``IndexSettings``.
+        live_catalogue: its changes since the release was built are folded in.
 
     Raises:
-        InvalidInput: the target, the memory budget, the queries file or the items cannot be used.
+        InvalidInput: the target, the memory budget, the queries file or the items cannot be used; or there are new items,
+            and changes that have to be folded in before.
         NotFound, IntegrityError, IncompatibleError: the release or its child cannot be used; nothing is published.
-        Conflict: another process rebuilds a release of this folder.
+        Conflict: another process rebuilds a release of this folder, or no item would be left.
     """
     settings = IndexSettings(recall_target, memory_budget_mb)
     release = store.open(release_id)
-    queries = given_queries(release, queries_file, settings.seed)
-    parent = release.manifest.release_id
     with store.rebuilding():
-        return _publish(release, queries, settings, store, parent, created_time, on_progress, new_items, probe)
+        plan = _Plan(
+            source=release,
+            store=store,
+            parent=release.manifest.release_id,
+            queries=given_queries(release, queries_file, settings.seed),
+            settings=settings,
+            created_time=created_time,
+            on_progress=on_progress,
+            write_items=_changed_items(release, live_catalogue, new_items),
+            probe=probe,
+        )
+        return _publish(plan)
 
 
-def _publish(
-    source: Export | Release,
-    queries: RecallQueries,
-    settings: IndexSettings,
-    store: ReleaseStore,
-    parent: str | None,
-    created_time: datetime,
-    on_progress: OnProgress,
-    new_items: Catalogue | None,
-    probe: Probe | None = None,
-) -> IndexedRelease:
-    with Staging(store.root) as staging:
-        item_vectors_ID, addition = source.item_vectors_ID, None
-        if new_items is not None:
-            item_vectors_ID, addition = add_items(source, new_items, staging.folder)
-        report = build_index(item_vectors_ID, queries, staging.folder / INDEX, settings, on_progress)
+def _changed_items(
+    release: Release, live_catalogue: CatalogueStore | None, new_items: Catalogue | None
+) -> Callable[[Path], _Items]:
+    sequence = release.manifest.catalogue_sequence
+    changes = () if live_catalogue is None else live_catalogue.changes(sequence)
+    if not changes:
+        return partial(_with_new_items, release, new_items, sequence)
+    if new_items is not None:
+        raise InvalidInput("items", "the catalogue has changed since the release; rebuild without new items before")
+    return partial(_with_changes, release, changes)
+
+
+def _with_changes(release: Release, changes: Sequence[ItemChange], folder: Path) -> _Items:
+    vectors_ID, folding = fold_changes(release, changes, folder)
+    return _Items(vectors_ID, folding.sequence, folding=folding)
+
+
+def _with_new_items(source: Export | Release, new_items: Catalogue | None, sequence: int, folder: Path) -> _Items:
+    if new_items is None:
+        return _Items(source.item_vectors_ID, sequence)
+    vectors_ID, addition = add_items(source, new_items, folder)
+    return _Items(vectors_ID, sequence, addition=addition)
+
+
+def _publish(plan: _Plan) -> IndexedRelease:
+    with Staging(plan.store.root) as staging:
+        items = plan.write_items(staging.folder)
+        report = build_index(items.vectors_ID, plan.queries, staging.folder / INDEX, plan.settings, plan.on_progress)
         write_report(report, staging.folder)
         manifest = publish_release(
-            staging, source, index=report.spec, parent=parent, created_time=created_time, probe=probe
+            staging,
+            plan.source,
+            index=report.spec,
+            parent=plan.parent,
+            created_time=plan.created_time,
+            catalogue_sequence=items.catalogue_sequence,
+            probe=plan.probe,
         )
-    return IndexedRelease(manifest, report, addition)
+    return IndexedRelease(manifest, report, items.addition, items.folding)

@@ -96,6 +96,7 @@ def publish_release(
     index: IndexSpec,
     parent: str | None,
     created_time: datetime,
+    catalogue_sequence: int = 0,
     probe: Probe | None = None,
 ) -> ReleaseManifest:
     """Publish a release: the files of the source, with those in the staging folder in front of them.
@@ -109,6 +110,7 @@ def publish_release(
         index: how the index was built.
         parent: the release that this one is built to follow.
         created_time: with a time zone.
+        catalogue_sequence: number of the last change of the live catalogue that the files have folded in.
         probe: gets the complete folder before it is published, and raises where that must not happen.
 
     Raises:
@@ -127,6 +129,7 @@ def publish_release(
         release_id=_release_id(created_time, source.manifest.space_id, parent, files),
         parent=parent,
         index=index,
+        catalogue_sequence=catalogue_sequence,
     )
     return staging.publish(manifest.release_id, manifest, probe)
 
