@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from unbraid_cli.change_watch import watch
 from unbraid_cli.console import console, step_progress
 from unbraid_cli.index_tables import built_table, families_table, tuned_table, untried_line
-from unbraid_cli.options import RELEASES, Releases
+from unbraid_cli.options import RELEASES, CatalogueFile, Releases
 
 if TYPE_CHECKING:
     from unbraid_core.catalogue import Catalogue
@@ -94,27 +95,57 @@ def rebuild(
     releases: Releases = RELEASES,
     queries: Queries = None,
     items: NewItems = None,
+    catalogue: CatalogueFile = None,
     recall: Recall = DEFAULT_RECALL,
     memory_budget: MemoryBudget = None,
     activate: Activate = False,
+    watch_changes: Annotated[
+        int | None,
+        typer.Option(
+            "--watch-changes",
+            metavar="N",
+            min=1,
+            help="Go on until Ctrl-C: rebuild and activate whenever so many changes have come up since.",
+        ),
+    ] = None,
 ) -> None:
     """Build the index of a release anew, try it in a process of its own, and publish the result as its child.
 
-    A release holds no user data, so without --queries the recall is measured on item vectors. With --items the new
-    release can recommend items that came up after the training, if that read the items' text.
+    The changes of the live catalogue since are folded in. A release holds no user data, so without --queries the recall
+    is measured on item vectors. With --items the new release can recommend items that came up after the training, if
+    that read the items' text.
     """
     from unbraid_core.release import ReleaseStore
     from unbraid_index.release_build import rebuild_release
+    from unbraid_server.settings import CATALOGUE_FILE
+    from unbraid_server.sqlite_catalogue import stored_changes
     from unbraid_server.trial import try_release
 
     store = ReleaseStore(releases)
     new_items = _read_items(items)
-    with step_progress() as on_progress:
-        indexed = rebuild_release(
-            store, release, queries, datetime.now(UTC), recall, on_progress, new_items, try_release, memory_budget
-        )
-    _show(indexed)
-    _finish(store, indexed.manifest.release_id, activate)
+
+    def rebuild_once(*, activate: bool) -> None:
+        with stored_changes(changes_file) as changes, step_progress() as on_progress:
+            indexed = rebuild_release(
+                store,
+                release,
+                queries,
+                datetime.now(UTC),
+                recall,
+                on_progress,
+                new_items,
+                try_release,
+                changes,
+                memory_budget_mb=memory_budget,
+            )
+        _show(indexed)
+        _finish(store, indexed.manifest.release_id, activate)
+
+    changes_file = catalogue or releases / CATALOGUE_FILE
+    if watch_changes is None:
+        rebuild_once(activate=activate)
+    else:
+        watch(store, changes_file, watch_changes, lambda: rebuild_once(activate=True))
 
 
 @app.command()

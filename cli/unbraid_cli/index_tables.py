@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from unbraid_core.release import IndexSpec
+    from unbraid_index.catalogue_changes import Folding
     from unbraid_index.new_items import Addition
     from unbraid_index.release_build import IndexedRelease
     from unbraid_index.release_tuning import TunedRelease
@@ -42,6 +43,7 @@ def built_table(indexed: IndexedRelease) -> Table:
             "release": indexed.manifest.release_id,
             "parent": indexed.manifest.parent or "none",
             **_added(indexed.addition),
+            **_folded(indexed.folding),
             "index": f"{_named(report.spec)}, {report.item_count:,} items",
             "why": report.reason,
             "recall": _recall(report.spec),
@@ -49,6 +51,13 @@ def built_table(indexed: IndexedRelease) -> Table:
             "size": f"{report.file_size_bytes / 1e6:.1f} MB",
         }
     )
+
+
+def _folded(folding: Folding | None) -> dict[str, str]:
+    if folding is None:
+        return {}
+    without = f", {folding.homeless_count:,} left out for want of a vector" if folding.homeless_count else ""
+    return {"changes": f"{folding.upserted_count:,} items upserted, {folding.deleted_count:,} deleted{without}"}
 
 
 def tuned_table(tuned: TunedRelease) -> Table:

@@ -120,8 +120,8 @@ def rebuild_release(
     on_progress: OnProgress = unwatched,
     new_items: Catalogue | None = None,
     probe: Probe | None = None,
-    memory_budget_mb: int | None = None,
     live_catalogue: CatalogueStore | None = None,
+    memory_budget_mb: int | None = None,
 ) -> IndexedRelease:
     """Build the index of a release anew from its vectors and publish it as a release whose parent is the old one.
 
@@ -135,12 +135,12 @@ def rebuild_release(
         on_progress: told about every step.
         new_items: as in ``build_release``.
         probe: gets the new release before it is published, and raises where it does not work.
-        memory_budget_mb: as in ``IndexSettings``.
         live_catalogue: its changes since the release was built are folded in.
+        memory_budget_mb: as in ``IndexSettings``.
 
     Raises:
-        InvalidInput: the target, the memory budget, the queries file or the items cannot be used; or there are new items,
-            and changes that have to be folded in before.
+        InvalidInput: the target, the memory budget, the queries file or the items cannot be used; or there are new
+            items, and changes that have to be folded in before.
         NotFound, IntegrityError, IncompatibleError: the release or its child cannot be used; nothing is published.
         Conflict: another process rebuilds a release of this folder, or no item would be left.
     """

@@ -98,7 +98,12 @@ def tune_release(
     )
     with Staging(store.root) as staging:
         manifest = publish_release(
-            staging, release, index=following, parent=release.manifest.release_id, created_time=created_time
+            staging,
+            release,
+            index=following,
+            parent=release.manifest.release_id,
+            created_time=created_time,
+            catalogue_sequence=release.manifest.catalogue_sequence,
         )
     return TunedRelease(manifest, spec, held_out.measure(searcher.search), tuned.held_out, trials)
 

@@ -15,6 +15,7 @@ from unbraid_core.release import ReleaseStore
 from unbraid_index.release_build import rebuild_release
 from unbraid_server.rebuild_news import Failure, News, Order, Progress, Rebuilt
 from unbraid_server.signing import signature_check
+from unbraid_server.sqlite_catalogue import stored_changes
 from unbraid_server.tether import end_with_parent
 from unbraid_server.trial import try_release
 
@@ -54,8 +55,17 @@ def main() -> int:
 
 def _rebuild(order: Order) -> Rebuilt:
     store = ReleaseStore(order.releases, signature_check(order.public_key))
-    now = datetime.now(UTC)
-    indexed = rebuild_release(store, order.release_id, None, now, order.recall, _Reporter(), probe=try_release)
+    with stored_changes(order.catalogue) as changes:
+        indexed = rebuild_release(
+            store,
+            order.release_id,
+            None,
+            datetime.now(UTC),
+            order.recall,
+            _Reporter(),
+            probe=try_release,
+            live_catalogue=changes,
+        )
     manifest = indexed.manifest
     if order.activate:
         store.activate(manifest.release_id, datetime.now(UTC))

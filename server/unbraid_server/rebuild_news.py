@@ -17,6 +17,7 @@ class Order(_Record):
     """What to rebuild; without a release_id the active release."""
 
     releases: Path
+    catalogue: Path
     public_key: Path | None
     release_id: str | None
     recall: float

@@ -86,6 +86,7 @@ class ReleaseService(ReleaseServiceServicer):
         self._refuse_strangers()
         order = Order(
             releases=self._settings.releases,
+            catalogue=self._settings.catalogue_file,
             public_key=self._settings.public_key,
             release_id=request.release_id or None,
             recall=_recall(request.recall),

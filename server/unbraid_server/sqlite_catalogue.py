@@ -10,7 +10,8 @@ A sequence number is given out under the lock of the file, so numbers become vis
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ import numpy as np
 from unbraid_core.item_change import AttributeValue, Item, ItemChange, ItemVector
 from unbraid_server.sqlite_file import SqliteFile, SqliteFormat, transaction
 
-__all__ = ["SqliteCatalogueStore"]
+__all__ = ["SqliteCatalogueStore", "stored_changes"]
 
 SCHEMA = """
 CREATE TABLE change (
@@ -163,3 +164,20 @@ def _typed(value: Any) -> AttributeValue:
     elif isinstance(value, list):
         typed = tuple(value)
     return typed
+
+
+@contextmanager
+def stored_changes(path: Path) -> Iterator[SqliteCatalogueStore | None]:
+    """The catalogue store in a file; None where there is no file, so that nothing has changed.
+
+    Raises:
+        InvalidInput, IntegrityError, IncompatibleError: as ``SqliteCatalogueStore``.
+    """
+    if not path.exists():
+        yield None
+        return
+    store = SqliteCatalogueStore(path)
+    try:
+        yield store
+    finally:
+        store.close()
