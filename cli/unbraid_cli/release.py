@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from unbraid_cli.console import console
-from unbraid_cli.options import RELEASES, PublicKey, Releases
+from unbraid_cli.options import RELEASES, CatalogueFile, PublicKey, Releases
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -92,16 +92,26 @@ def rollback(releases: Releases = RELEASES, public_key: PublicKey = None) -> Non
 def gc(
     releases: Releases = RELEASES,
     keep: Annotated[int, typer.Option("--keep", min=0, help="How many of the newest releases stay in any case.")] = 3,
+    catalogue: CatalogueFile = None,
 ) -> None:
-    """Remove releases that nobody needs: not among the newest, not active, not what a rollback goes to, not in use."""
-    from unbraid_core.release import ReleaseStore, collect_releases
+    """Remove releases that nobody needs: not among the newest, not active, not what a rollback goes to, not in use.
 
-    verdicts = collect_releases(ReleaseStore(releases), keep)
+    Changes of the live catalogue that all other releases have folded in are forgotten, too.
+    """
+    from unbraid_core.release import ReleaseStore, collect_releases, folded_sequence
+    from unbraid_server.settings import CATALOGUE_FILE
+    from unbraid_server.sqlite_catalogue import stored_changes
+
+    store = ReleaseStore(releases)
+    verdicts = collect_releases(store, keep)
     for verdict in verdicts:
         fate = f"kept: {verdict.kept_because}" if verdict.kept_because else "removed"
         console.print(f"{verdict.summary.release_id}  {fate}", markup=False, soft_wrap=True)
     freed = sum(verdict.summary.size_bytes for verdict in verdicts if verdict.kept_because is None)
     console.print(f"freed up to {_megabytes(freed)}; files that other releases share stay", soft_wrap=True)
+    with stored_changes(catalogue or releases / CATALOGUE_FILE) as changes:
+        if changes is not None:
+            console.print(f"forgot {changes.prune(folded_sequence(store)):,} changes of the catalogue")
 
 
 @app.command()

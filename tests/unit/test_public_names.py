@@ -24,7 +24,7 @@ PUBLIC_NAMES = {
     "unbraid_core.release": """
         FORMAT_VERSION EncoderSpec Export ExportManifest FileEntry FilterCosts IndexSpec ItemEncoderSpec Lease Probe
         RankerSpec Release ReleaseManifest ReleaseStore ReleaseSummary SignatureCheck Staging TrainingRecord Verdict
-        collect_releases open_export open_release publish_export publish_release
+        collect_releases folded_sequence open_export open_release publish_export publish_release
     """,
     "unbraid_core.types": """
         Basis BoolArray DoubleArray FloatArray History HistoryBatch IntArray InterestBatch Interests Precision Profile

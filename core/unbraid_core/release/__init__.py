@@ -1,6 +1,6 @@
 """The release format: manifests, integrity, publication and activation."""
 
-from unbraid_core.release.collection import Verdict, collect_releases
+from unbraid_core.release.collection import Verdict, collect_releases, folded_sequence
 from unbraid_core.release.lease import Lease
 from unbraid_core.release.manifest import (
     FORMAT_VERSION,
@@ -40,6 +40,7 @@ __all__ = [
     "TrainingRecord",
     "Verdict",
     "collect_releases",
+    "folded_sequence",
     "open_export",
     "open_release",
     "publish_export",

@@ -10,7 +10,7 @@ from unbraid_core.release.lock import FileLock
 from unbraid_core.release.staging import Staging
 from unbraid_core.release.store import ReleaseStore, ReleaseSummary
 
-__all__ = ["Verdict", "collect_releases"]
+__all__ = ["Verdict", "collect_releases", "folded_sequence"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,12 @@ def collect_releases(store: ReleaseStore, keep_count: int) -> Sequence[Verdict]:
             Verdict(summary, needed.get(summary.release_id) or _remove(store, summary, bin_))
             for summary in newest_first
         ]
+
+
+def folded_sequence(store: ReleaseStore) -> int:
+    """Number of the last change of the live catalogue that every readable release has folded in; nobody needs it."""
+    readable = (summary.release_id for summary in store.list() if summary.created_time is not None)
+    return min((store.manifest(release_id).catalogue_sequence for release_id in readable), default=0)
 
 
 def _remove(store: ReleaseStore, summary: ReleaseSummary, bin_: Staging) -> str | None:

@@ -12,8 +12,11 @@ from typer.testing import CliRunner, Result
 
 from unbraid_cli.release import app
 from unbraid_core.errors import Conflict, IncompatibleError, IntegrityError, NotFound, UnbraidError
+from unbraid_core.item_change import ItemChange
 from unbraid_core.release import ReleaseStore, Staging, open_release, publish_release
+from unbraid_index.release_build import rebuild_release
 from unbraid_server import limited
+from unbraid_server.sqlite_catalogue import SqliteCatalogueStore
 from unbraid_server.trial import try_release
 
 
@@ -196,3 +199,19 @@ def test_keys_signatures_and_what_a_key_demands(store: ReleaseStore, tmp_path: P
     for command in ("verify", "activate"):
         assert "a signature is demanded" in refusal(store, command, second, "--public-key", str(public)).message
     assert store.current_id() == first
+
+
+def test_gc_forgets_the_changes_that_every_release_has(store: ReleaseStore) -> None:
+    _, second = ids(store)
+    catalogue = SqliteCatalogueStore(store.root / "catalogue.sqlite")
+    catalogue.apply([ItemChange("k00", None), ItemChange("k01", None)])
+    store.activate(second, datetime(2026, 3, 3, tzinfo=UTC))
+    folded = rebuild_release(store, None, None, datetime(2026, 3, 4, tzinfo=UTC), 0.99, live_catalogue=catalogue)
+    catalogue.apply([ItemChange("k02", None)])
+    store.activate(folded.manifest.release_id, datetime(2026, 3, 4, tzinfo=UTC))
+    assert "forgot 0 changes" in run(store, "gc", "--keep", "1").stdout
+    store.activate(folded.manifest.release_id, datetime(2026, 3, 4, tzinfo=UTC))
+    shutil.rmtree(store.root / second)
+    assert "forgot 2 changes" in run(store, "gc", "--keep", "1").stdout
+    assert [change.item_id for change in catalogue.changes(0)] == ["k02"]
+    catalogue.close()
