@@ -173,7 +173,7 @@ def _terms_shown(recommendations: Sequence[Recommendation]) -> list[str]:
 
 def _score_legend(result: RecommendResult, terms: Sequence[str]) -> str:
     if result.profile is Profile.LEARNED:
-        return f"score = log odds of the ranker; {' + '.join(terms)} would be that of the formula"
+        return f"score = the ranker's own; {' + '.join(terms)} would be that of the formula"
     return f"score = {' + '.join(terms)}"
 
 

@@ -75,7 +75,7 @@ def export_and_compare(checkpoint: Checkpoint, folder: Path, compression: Compre
         parity = RankerParityReport.model_validate_json((folder / RANKER_PARITY_REPORT).read_bytes())
         row_count = sum(case.rows for case in parity.cases)
         console.print(
-            f"ranker: log odds differ from {parity.library} by at most {parity.max_difference:.1e} "
+            f"ranker: scores differ from {parity.library} by at most {parity.max_difference:.1e} "
             f"in {row_count:,} rows; {parity.tolerance:.0e} is allowed",
             soft_wrap=True,
         )

@@ -244,7 +244,7 @@ class ScoreTerms:
 class Ranking:
     """The answer to one query, best first; where diversity was asked for, a later item may have a higher score.
 
-    ``score_R`` is the sum of the terms in profile ``formula``, and the log odds of the ranker in profile ``learned``.
+    ``score_R`` is the sum of the terms in profile ``formula``, and the ranker's own in profile ``learned``.
     ``probability_R`` is how likely the user takes each item in the period of ``Calibration``, None where that is not
     known.
     ``interest_R`` is the index of the interest that speaks for each item, -1 where none does. ``removed`` counts what

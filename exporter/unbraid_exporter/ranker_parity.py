@@ -23,7 +23,7 @@ RANKER_TOLERANCE = 1e-4
 
 
 class RankerParityCase(BaseModel):
-    """One comparison: the largest absolute difference of the log odds over that many rows."""
+    """One comparison: the largest absolute difference of the scores over that many rows."""
 
     model_config = ConfigDict(frozen=True)
 

@@ -185,9 +185,9 @@ def _learn_at_origins(job: _Job, selection: Selection) -> list[Origin]:
 
 
 def _origin_model(origin: Origin, number: int, job: _Job, selection: Selection) -> Model:
-    """A model of that moment; where it is the moment at which the epochs were chosen, its model is there already."""
+    """A model of that moment; at the first the epochs were chosen, so its model is there already."""
     trainer = _trainer(origin.holdout.train, job)
-    if number == 1 and origin.rule == job.split.inner(job.data):
+    if number == 1:
         _resume(trainer, job, "best")
         return trainer.model
     job.observer.begin(f"ranker, origin {number}: training", selection.epochs * trainer.examples.batch_count, 0)

@@ -109,7 +109,7 @@ class Recommendation:
     ``probability`` is how likely the user takes the item within the period that the release was calibrated on, None
     where that is not known.
 
-    The score is the sum of the terms in profile FORMULA, and the log odds of the ranker in profile LEARNED.
+    The score is the sum of the terms in profile FORMULA, and the ranker's own in profile LEARNED.
     """
 
     item_id: str

@@ -187,7 +187,7 @@ class RankerSpec(_Strict):
     common_user_count: Annotated[int, Field(ge=1, description="fewest users that two neighbours have in common")]
     factor_confidence: Annotated[float, Field(gt=0)]
     factor_regularisation: Annotated[float, Field(gt=0)]
-    parity_max_difference: Annotated[float, Field(ge=0, description="of log odds, between ONNX Runtime and training")]
+    parity_max_difference: Annotated[float, Field(ge=0, description="of scores, between ONNX Runtime and training")]
 
 
 def _known_profiles(calibrations: dict[str, Calibration]) -> dict[str, Calibration]:

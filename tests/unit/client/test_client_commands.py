@@ -130,7 +130,7 @@ def test_a_learned_score_is_not_the_sum_of_the_terms(server: ScriptedServer, unb
 
     _, out, _ = unbraid("recommend", "--user", "7", "--profile", "learned")
 
-    assert "score = log odds of the ranker" in out
+    assert "score = the ranker's own" in out
     assert "basis interests · profile learned · release r1" in out
     assert server.requests[0].profile == pb.RANKING_PROFILE_LEARNED
 

@@ -143,14 +143,30 @@ def origins(shop: Dataset, split: TimeWindow) -> list[Origin]:
     return find_origins(split, split.apply(shop).train, CONFIG, seed=1)
 
 
-def test_origins_go_back_in_time_and_see_nothing_after_the_split(split: TimeWindow, origins: list[Origin]) -> None:
+def test_origins_go_back_in_time_and_see_nothing_after_the_split(
+    shop: Dataset, split: TimeWindow, origins: list[Origin]
+) -> None:
     assert len(origins) == CONFIG.origin_count
     rules = [origin.rule for origin in origins]
     assert all(isinstance(rule, TimeWindow) and rule.stop_s <= split.start_s for rule in rules)
+    assert rules[0] == split.inner(split.apply(shop).train)
     starts_s = [float(origin.cases[Task.NEW].now_s_H[0]) for origin in origins]
-    assert starts_s == sorted(starts_s, reverse=True)
+    assert starts_s[1:] == sorted(starts_s[1:], reverse=True)
     for origin, start_s in zip(origins, starts_s, strict=True):
         assert origin.holdout.train.time_s_E.max() < start_s
+
+
+def test_windows_of_a_length_of_their_own_end_with_the_training_events(shop: Dataset, split: TimeWindow) -> None:
+    train = split.apply(shop).train
+    settings = CONFIG.model_copy(update={"window_s": 16 * DAY_S})
+    whole, *short = [origin.rule for origin in find_origins(split, train, settings, seed=1)]
+    assert whole == split.inner(train)
+    spans = [
+        ((train.time_s_E.max() - rule.start_s) / DAY_S, (rule.stop_s - rule.start_s) / DAY_S)
+        for rule in short
+        if isinstance(rule, TimeWindow)
+    ]
+    assert np.round(spans, 3).tolist() == [[12, 12], [20, 16], [28, 16]]
 
 
 def test_where_events_do_not_reach_back_there_are_fewer_origins(shop: Dataset, split: TimeWindow) -> None:
@@ -191,9 +207,11 @@ def test_a_candidate_is_taken_where_it_is_a_target(origins: list[Origin], exampl
     assert any(part.taken_C.any() for part in examples.values())
 
 
-def test_the_trees_repeat_and_rank_by_their_scores(examples: dict[Task, RankerExamples]) -> None:
+@pytest.mark.parametrize("objective", ["log-loss", "lambdarank"])
+def test_the_trees_repeat_and_rank_by_their_scores(examples: dict[Task, RankerExamples], objective: str) -> None:
     part = examples[Task.ALL]
-    ranker, again = (fit_booster([part], CONFIG, seed=3) for _ in range(2))
+    settings = CONFIG.model_copy(update={"objective": objective})
+    ranker, again = (fit_booster([part], settings, seed=3) for _ in range(2))
     assert ranker.text == again.text
     score_C = ranker.score(part.feature_CF)
     first = int(part.size_Q[0])

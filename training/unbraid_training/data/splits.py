@@ -25,7 +25,7 @@ __all__ = ["Everything", "LastEvents", "Split", "TimeWindow", "parse_split", "ro
 
 VALIDATION_SHARE = 0.1
 
-# In lengths of the window: from the newest origin to the end, and from one origin to the next.
+# In lengths of a window: from the newest of the later origins to the end, and from one of them to the next.
 NEWEST_ORIGIN, ORIGIN_STEP = 0.75, 0.5
 
 
@@ -44,8 +44,13 @@ class Split(Protocol):
         """The rule of the same kind that parts the training events once more, for validation."""
         ...
 
-    def origins(self, dataset: Dataset, /) -> Iterator[tuple[Split, Dataset]]:
-        """Rules of this kind at ever earlier moments, the newest first, each with the events that it is to part."""
+    def origins(self, dataset: Dataset, window_s: float | None, /) -> Iterator[tuple[Split, Dataset]]:
+        """This rule, then rules of its kind at ever earlier moments, each with the events that it is to part.
+
+        Args:
+            dataset: what this rule parts.
+            window_s: length of the windows, for rules that have any; None: that of this rule.
+        """
         ...
 
 
@@ -72,7 +77,7 @@ class LastEvents:
         """Hold out as many events again."""
         return self
 
-    def origins(self, dataset: Dataset, /) -> Iterator[tuple[Split, Dataset]]:
+    def origins(self, dataset: Dataset, _window_s: float | None, /) -> Iterator[tuple[Split, Dataset]]:
         """This rule, then the last events before the last ones, and so on."""
         while True:
             yield self, dataset
@@ -108,15 +113,16 @@ class TimeWindow:
             return replace(_last_tenth(train), stop_s=self.start_s)
         return TimeWindow(self.start_s - (self.stop_s - self.start_s), self.start_s)
 
-    def origins(self, dataset: Dataset, /) -> Iterator[tuple[Split, Dataset]]:
-        """Windows of this length, half of it apart, none of which reaches beyond the end of this one.
+    def origins(self, dataset: Dataset, window_s: float | None, /) -> Iterator[tuple[Split, Dataset]]:
+        """This window, then windows half their length apart, none of which reaches beyond the end of this one.
 
-        The newest starts a quarter of the length later than this one and is cut short by as much: what people did last
-        says most about what they will do, so a moment closer to the end is worth more than a whole window (figures in
-        docs/architecture.md).
+        The newest of these starts three quarters of a length before the end and is cut short by the rest: what people
+        did last says most about what they will do, so a moment closer to the end is worth more than a whole window
+        (figures in docs/architecture.md).
         """
+        yield self, dataset
         end_s = min(self.stop_s, float(np.nextafter(dataset.time_s_E.max(), np.inf)))
-        length_s = end_s - self.start_s
+        length_s = end_s - self.start_s if window_s is None else window_s
         for number in itertools.count():
             start_s = end_s - (NEWEST_ORIGIN + number * ORIGIN_STEP) * length_s
             yield TimeWindow(start_s, min(start_s + length_s, end_s)), dataset
@@ -139,7 +145,7 @@ class Everything:
         """Hold out the last tenth of the training span."""
         return _last_tenth(train)
 
-    def origins(self, dataset: Dataset, /) -> Iterator[tuple[Split, Dataset]]:
+    def origins(self, dataset: Dataset, _window_s: float | None, /) -> Iterator[tuple[Split, Dataset]]:
         """This rule only, which holds out nothing."""
         yield self, dataset
 

@@ -11,10 +11,14 @@ import numpy as np
 
 from unbraid_core.features import FEATURE_NAMES
 from unbraid_core.types import DoubleArray, FloatArray
+from unbraid_training.evaluation.metrics import RANK_COUNT
 from unbraid_training.ranker.config import RankerConfig
 from unbraid_training.ranker.examples import RankerExamples
 
 __all__ = ["BoosterRanker", "fit_booster"]
+
+# What LightGBM calls them.
+OBJECTIVES = {"log-loss": "binary", "lambdarank": "lambdarank"}
 
 
 class BoosterRanker:
@@ -45,18 +49,19 @@ class BoosterRanker:
         return list(self.booster.feature_name())
 
     def score(self, feature_CF: FloatArray) -> DoubleArray:
-        """Log odds that each candidate is taken: float64 [C]."""
+        """The sum of the trees, for each candidate: float64 [C]."""
         return np.asarray(self.booster.predict(feature_CF, raw_score=True, num_threads=1), np.float64)
 
 
 def fit_booster(parts: Sequence[RankerExamples], config: RankerConfig, seed: int) -> BoosterRanker:
-    """Fit log odds by the binary log loss; the same examples and seed give the same model.
+    """Fit the trees; the same examples and seed give the same model.
 
-    Every pair counts alike, so the scores are log odds over pairs; LambdaRank ranked no better on the validation
-    windows, and its scores mean nothing.
+    By the log loss their scores are log odds over pairs, by LambdaRank they only order the candidates of a user:
+    ``Calibration`` makes probabilities of both.
     """
     settings = {
-        "objective": "binary",
+        "objective": OBJECTIVES[config.objective],
+        "lambdarank_truncation_level": RANK_COUNT,
         "learning_rate": config.learning_rate,
         "num_leaves": config.leaf_count,
         "min_data_in_leaf": config.leaf_example_count,
@@ -70,7 +75,11 @@ def fit_booster(parts: Sequence[RankerExamples], config: RankerConfig, seed: int
     }
     examples = RankerExamples.concatenated(parts)
     data = lightgbm.Dataset(
-        examples.feature_CF, examples.taken_C, feature_name=list(FEATURE_NAMES), params={"verbose": -1}
+        examples.feature_CF,
+        examples.taken_C,
+        group=examples.size_Q,
+        feature_name=list(FEATURE_NAMES),
+        params={"verbose": -1},
     )
     booster = lightgbm.train(settings, data, config.tree_count)
     return BoosterRanker(booster.model_to_string())

@@ -45,10 +45,13 @@ class RankerConfig(BaseModel):
         head: what ranks: gradient-boosted trees over the features, or a network that also reads the element-wise
             product of an item and the interest that speaks for it.
         network: settings of that network.
-        origin_count: how many earlier moments it learns from, at which all sources are fitted anew; 0: no ranker. One
-            of them calibrates it, so there have to be two.
+        origin_count: how many earlier moments it learns from, at which all sources are fitted anew; 0: no ranker. The
+            first, where the validation window starts, calibrates it, so there have to be two.
+        window_s: how long the windows of the other moments are, which lie half of that apart; none: as the first.
         user_count: at most so many users of each task at each origin.
         depth: candidates of each source.
+        objective: of the gradient boosting. The log loss counts all pairs alike and knows how active a user is;
+            LambdaRank (Burges 2010) counts what changes the NDCG within the list of a user.
         tree_count, leaf_count, learning_rate, leaf_example_count, feature_share, leaf_regularisation: of the gradient
             boosting, in the order of LightGBM's num_iterations, num_leaves, learning_rate, min_data_in_leaf,
             feature_fraction, lambda_l2.
@@ -64,9 +67,11 @@ class RankerConfig(BaseModel):
 
     head: HeadName = "trees"
     network: NetworkConfig = NetworkConfig()
-    origin_count: Annotated[int, Field(ge=0)] = 3
+    origin_count: Annotated[int, Field(ge=0)] = 4
+    window_s: Positive | None = None
     user_count: Count = 3000
     depth: Count = 150
+    objective: Literal["log-loss", "lambdarank"] = "log-loss"
     tree_count: Count = 100
     leaf_count: Annotated[int, Field(ge=2)] = 31
     learning_rate: Positive = 0.05

@@ -19,8 +19,8 @@ from unbraid_training.ranker.trained import TrainedRanker
 
 __all__ = ["fit_ranker"]
 
-# The newest origin whose window is whole, whatever the split.
-MEASURED = 1
+# The origin whose window is that of validation, and as long as that of the split.
+MEASURED = 0
 
 
 def fit_ranker(
@@ -33,10 +33,10 @@ def fit_ranker(
     """Fit the ranker to all examples, and the inputs that it is served with to all training events.
 
     Probabilities and validation metrics are those of a ranker that has not seen the origin that they are measured at:
-    the second, since the window of the newest may be cut short, and people take less in a shorter time.
+    the first, since other windows may be shorter, and people take less in a shorter time.
 
     Args:
-        origins: the newest first; at least two.
+        origins: of ``find_origins``; at least two.
         examples: of every origin.
         data: all training events.
         config: settings.

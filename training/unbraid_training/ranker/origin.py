@@ -42,18 +42,18 @@ class Origin:
 
 
 def find_origins(split: Split, data: Dataset, config: RankerConfig, seed: int) -> list[Origin]:
-    """The validation window of the training events, and windows before it, the newest first.
+    """The validation window of the training events, then other windows of them, each earlier than the one before.
 
     There are fewer than wished for where the events do not reach back far enough.
 
     Args:
         split: whose training events ``data`` are.
         data: the training events.
-        config: number of origins, and of users in each task.
+        config: number of origins, length of their windows, and number of users in each task.
         seed: of the choice of users.
     """
     origins: list[Origin] = []
-    rules = split.inner(data).origins(data)
+    rules = split.inner(data).origins(data, config.window_s)
     with suppress(InvalidInput):  # no events, or nobody with a target
         for rule, events in itertools.islice(rules, config.origin_count):
             holdout = rule.apply(events)

@@ -19,7 +19,7 @@ class TrainedRanker:
         head: the model.
         inputs: its sources and statistics, fitted on all training events.
         common_user_count: fewest users that two neighbours have in common.
-        calibration: log odds to probabilities.
+        calibration: scores to probabilities.
         validation: metrics at one origin, of a ranker that learned from the others only.
     """
 

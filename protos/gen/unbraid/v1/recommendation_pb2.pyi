@@ -328,7 +328,7 @@ class Recommendation(_message.Message):
     title: _builtins.str
     """Its title in the catalogue of the release; empty where it has none."""
     score: _builtins.float
-    """The sum of the terms in RANKING_PROFILE_FORMULA, the log odds of the ranker in RANKING_PROFILE_LEARNED; comparable
+    """The sum of the terms in RANKING_PROFILE_FORMULA, the ranker's own in RANKING_PROFILE_LEARNED; comparable
     within one response. With diversity, a later item may have a higher score.
     """
     interest_index: _builtins.int
