@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +17,9 @@ from unbraid_cli.app import run
 from unbraid_core.catalogue import Catalogue
 from unbraid_core.errors import IncompatibleError, IntegrityError, InvalidInput
 from unbraid_core.factors import Factors
+from unbraid_core.item_change import ItemChange
 from unbraid_core.item_statistics import ItemStatistics
+from unbraid_core.live.item_table import item_of
 from unbraid_core.neighbours import Neighbours
 from unbraid_core.ranker_inputs import RankerInputs
 from unbraid_core.release import Export, ReleaseStore, Staging, open_export, open_release, publish_export
@@ -50,8 +52,6 @@ TOPICS = sorted({DATASET.catalogue.categories(row)[0] for row in range(120)})
 NEW = Catalogue.of(
     [f"new-{topic}" for topic in TOPICS], [f"{topic} new" for topic in TOPICS], [[topic] for topic in TOPICS]
 )
-
-
 MANIFEST_PARTS = ("space_id", "encoder", "half_life_s", "scoring", "training", "item_encoder")
 
 
@@ -154,6 +154,19 @@ def test_new_items_are_recommended_at_once(made: Made, store: ReleaseStore) -> N
     same, anybody = model.pipeline.recommend(queries)
     assert release.catalogue.item_ids[int(same.row_R[0])] == NEW.item_ids[0], "the interests of one who took it"
     assert set(anybody.row_R) >= set(release.catalogue.rows(NEW.item_ids))
+
+
+def test_upserted_items_are_what_a_build_makes_of_them(made: Made, store: ReleaseStore) -> None:
+    without, built = (
+        store.open(build_release(made.export, store, time, 0.99, new_items=items).manifest.release_id)
+        for time, items in ((NOON, None), (NOON + timedelta(days=1), NEW))
+    )
+    changes = [ItemChange(item_id, item_of(NEW.table, row)) for row, item_id in enumerate(NEW.item_ids)]
+    live = load_model(without, Device.CPU).with_changes(changes)
+    rows = built.catalogue.rows(NEW.item_ids)
+    assert live.catalogue.rows(NEW.item_ids).tolist() == rows.tolist()
+    np.testing.assert_allclose(live.pipeline.item_vectors_ID[rows], built.item_vectors_ID[rows], atol=1e-5)
+    np.testing.assert_allclose(live.pipeline.log_popularity_I[rows], built.log_popularity_I[rows], atol=1e-5)
 
 
 def test_new_items_count_as_popular_as_their_neighbours(made: Made, store: ReleaseStore) -> None:
