@@ -32,6 +32,7 @@ from unbraid_core.live.live_catalogue import LiveCatalogue
 from unbraid_core.live.released_items import ReleasedItems
 from unbraid_core.types import FloatArray
 from unbraid_index.faiss_searcher import FaissSearcher
+from unbraid_index.family import family_named
 from unbraid_index.live_searcher import LiveSearcher
 from unbraid_server.sqlite_catalogue import SqliteCatalogueStore
 
@@ -51,14 +52,16 @@ def unit_vectors(rng: np.random.Generator, count: int, dimension: int) -> FloatA
     return unit_ND
 
 
-def released_items(vectors_ID: FloatArray, index: faiss.Index, nprobe: int | None) -> ReleasedItems:
+def released_items(
+    vectors_ID: FloatArray, index: faiss.Index, family: str, search_params: dict[str, int]
+) -> ReleasedItems:
     """A release of items that have nothing but a vector, an id and a title."""
     ids = [f"item-{row}" for row in range(len(vectors_ID))]
     return ReleasedItems(
         space_id=SPACE,
         catalogue=Catalogue.of(ids, ids),
         item_vectors_ID=vectors_ID,
-        searcher=FaissSearcher(index, {} if nprobe is None else {"nprobe": nprobe}, vectors_ID),
+        searcher=FaissSearcher(index, family_named(family), search_params, vectors_ID),
         log_popularity_I=np.linspace(-1.0, -9.0, len(vectors_ID), dtype=np.float32),
         categories=None,
         ranker_inputs=None,
@@ -126,7 +129,7 @@ def agree(operation_count: int) -> None:
     vectors_ID = unit_vectors(rng, 2_000, 16)
     index = faiss.IndexFlatIP(16)
     index.add(vectors_ID)
-    released = released_items(vectors_ID, index, None)
+    released = released_items(vectors_ID, index, "flat", {})
     delta, oracle = Delta.none(released), Oracle(vectors_ID, room=3_000)
     query_QD = unit_vectors(rng, 2, 16)
     search_count = restart_count = 0
@@ -179,7 +182,7 @@ def costs(item_count: int) -> None:
     index = faiss.IndexIVFFlat(coarse, 64, list_count, faiss.METRIC_INNER_PRODUCT)
     index.is_trained = True
     index.add(vectors_ID)
-    released = released_items(vectors_ID, index, nprobe=24)
+    released = released_items(vectors_ID, index, "ivf_flat", {"nprobe": 24})
     delta = Delta.none(released)
     fresh_ND = unit_vectors(rng, DELTA_SIZES[-1] + 1_000, 64)
     query_QD = unit_vectors(rng, INTERESTS, 64)
