@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from unbraid_core.item_change import Item, ItemChange, ItemVector
 from unbraid_core.types import FloatArray, History, Profile, Query, Source
@@ -138,86 +135,3 @@ def test_many_changes_of_few_items_do_not_pile_up(model_v1: Model) -> None:
     last = [unit(np.random.default_rng(n).normal(size=8).tolist()) for n in range(5_850, 6_000)]
     rows = model.catalogue.rows([f"n{n % 150}" for n in range(5_850, 6_000)])
     np.testing.assert_array_equal(model.pipeline.item_vectors_ID[rows], last)
-
-
-@dataclass
-class Expected:
-    """What the oracle knows of a living item."""
-
-    title: str
-    vector_D: FloatArray
-
-
-class ChangingCatalogue(RuleBasedStateMachine):
-    """Upserts and deletions in any order; after each, every search and every listing is what the oracle says."""
-
-    released: Model
-
-    @initialize()
-    def start(self) -> None:
-        self.model = self.released
-        ids = self.model.catalogue.ids(np.arange(len(self.model.catalogue)))
-        vectors_ID = self.model.released.item_vectors_ID[:]
-        self.living = {
-            item_id: Expected(title, vector_D)
-            for item_id, title, vector_D in zip(
-                ids, self.model.catalogue.titles(np.arange(len(ids))), vectors_ID, strict=True
-            )
-        }
-        self.homes = {item_id: known.vector_D for item_id, known in self.living.items()}
-        self.number = 0
-
-    item_ids = st.sampled_from([f"k{n:02}" for n in range(6)] + [f"new-{n}" for n in range(6)])
-
-    @rule(ids=st.lists(item_ids, min_size=1, max_size=4, unique=True))
-    def upsert_with_vectors(self, ids: list[str]) -> None:
-        changes = []
-        for item_id in ids:
-            self.number += 1
-            change = upsert(self.model, item_id, seed=self.number, title=f"version {self.number}")
-            assert change.vector is not None
-            self.living[item_id] = Expected(f"version {self.number}", change.vector.vector_D)
-            changes.append(change)
-        self.model = changed(self.model, *changes)
-
-    @rule(item_id=item_ids)
-    def delete(self, item_id: str) -> None:
-        self.living.pop(item_id, None)
-        self.model = changed(self.model, ItemChange(item_id, None))
-
-    @rule(item_id=st.sampled_from([f"k{n:02}" for n in range(6)]))
-    def upsert_without_vector(self, item_id: str) -> None:
-        self.number += 1
-        self.living[item_id] = Expected(f"version {self.number}", self.homes[item_id])
-        self.model = changed(self.model, upsert(self.model, item_id, title=f"version {self.number}"))
-
-    @invariant()
-    def searches_agree(self) -> None:
-        query_QD = np.random.default_rng(self.number).normal(size=(2, 8)).astype(np.float32)
-        vectors = np.array([known.vector_D for known in self.living.values()])
-        ids = list(self.living)
-        for count in (1, 7, 100):
-            hits = self.model.pipeline.searcher.search(query_QD, count)
-            for row_C, score_C, query_D in zip(hits.row_QC, hits.score_QC, query_QD, strict=True):
-                found = self.model.catalogue.ids(row_C[row_C >= 0])
-                expected = np.sort(vectors @ query_D)[::-1][:count]
-                assert len(found) == min(count, len(ids))
-                np.testing.assert_allclose(score_C[: len(found)], expected, rtol=1e-4, atol=1e-5)
-                own = [float(self.living[item_id].vector_D @ query_D) for item_id in found]
-                np.testing.assert_allclose(score_C[: len(found)], own, rtol=1e-4, atol=1e-5)
-
-    @invariant()
-    def listings_agree(self) -> None:
-        catalogue = self.model.catalogue
-        assert len(catalogue) == len(self.living)
-        rows = np.array(catalogue.page("", 100))
-        assert catalogue.ids(rows) == sorted(self.living)
-        assert catalogue.titles(rows) == [self.living[item_id].title for item_id in sorted(self.living)]
-        assert [catalogue.row(item_id) for item_id in sorted(self.living)] == rows.tolist()
-        popular = catalogue.ids(self.model.pipeline.popular_row_I[:])
-        assert sorted(popular) == sorted(self.living)
-
-
-def test_any_order_of_changes_agrees_with_the_oracle(model_v1: Model) -> None:
-    machine = type("Machine", (ChangingCatalogue,), {"released": model_v1})
-    run_state_machine_as_test(machine, settings=settings(max_examples=25, stateful_step_count=15, deadline=None))
