@@ -40,11 +40,13 @@ class CatalogueWatcher:
 
     def _watch(self) -> None:
         while not self._stopping.wait(POLL_S):
+            problem = ""
             try:
                 self._active.follow()
             except UnbraidError as error:
-                if error.message != self._problem:
-                    self._problem = error.message
-                    self._log.error("catalogue not followed", error=error.message)
-            else:
-                self._problem = ""
+                problem = error.message
+            except Exception as error:  # noqa: BLE001 - whatever it is: a server that answers goes on, and goes on watching
+                problem = f"{type(error).__name__}: {error}"
+            if problem and problem != self._problem:
+                self._log.error("catalogue not followed", error=problem)
+            self._problem = problem
