@@ -18,6 +18,14 @@ from unbraid_client.errors import (
 )
 from unbraid_client.filters import AllOf, AnyOf, Condition, IsSet, NoneOf, Numbers, Times
 from unbraid_client.items import AttributeValue, DeleteResult, Item, ItemPage, ItemsResult, UpsertResult
+from unbraid_client.releases import (
+    Activation,
+    RebuildNews,
+    RebuildProgress,
+    RebuildResult,
+    ReleasePage,
+    ReleaseSummary,
+)
 from unbraid_client.types import (
     ActivationError,
     Basis,
@@ -41,6 +49,7 @@ from unbraid_client.types import (
 )
 
 __all__ = [
+    "Activation",
     "ActivationError",
     "AllOf",
     "AnyOf",
@@ -74,10 +83,15 @@ __all__ = [
     "Numbers",
     "Overloaded",
     "Profile",
+    "RebuildNews",
+    "RebuildProgress",
+    "RebuildResult",
     "RecallStatus",
     "RecommendResult",
     "Recommendation",
+    "ReleasePage",
     "ReleaseStatus",
+    "ReleaseSummary",
     "ScoreTerms",
     "SearchPlan",
     "ServerError",

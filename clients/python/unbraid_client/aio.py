@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from types import TracebackType
 from typing import Self, TypeVar
 
 import grpc
 import grpc.aio
 
-from unbraid.v1 import catalogue_pb2, catalogue_pb2_grpc, recommendation_pb2_grpc, status_pb2, status_pb2_grpc
-from unbraid_client.channel import DEFAULT_TARGET, DEFAULT_TIMEOUT_S, open_aio_channel
+from unbraid.v1 import (
+    catalogue_pb2,
+    catalogue_pb2_grpc,
+    recommendation_pb2_grpc,
+    release_pb2,
+    release_pb2_grpc,
+    status_pb2,
+    status_pb2_grpc,
+)
+from unbraid_client.channel import DEFAULT_TARGET, DEFAULT_TIMEOUT_S, RELEASE_TIMEOUT_S, open_aio_channel
 from unbraid_client.errors import error_of
 from unbraid_client.filters import Condition
 from unbraid_client.item_messages import delete_result, item_page, items_result, upsert_request, upsert_result
 from unbraid_client.items import DeleteResult, Item, ItemPage, ItemsResult, UpsertResult
+from unbraid_client.release_messages import activation, rebuild_news, release_page
+from unbraid_client.releases import Activation, RebuildNews, ReleasePage
 from unbraid_client.requests import interests_request, recommend_request
 from unbraid_client.results import interests_result, recommend_result, server_status
 from unbraid_client.types import EventLike, InterestsResult, Moment, Profile, RecommendResult, ServerStatus
@@ -42,6 +52,7 @@ class AsyncUnbraidClient:
         self._channel = open_aio_channel(target, credentials)
         self._recommendation = recommendation_pb2_grpc.RecommendationServiceStub(self._channel)
         self._catalogue = catalogue_pb2_grpc.CatalogServiceStub(self._channel)
+        self._release = release_pb2_grpc.ReleaseServiceStub(self._channel)
         self._status = status_pb2_grpc.StatusServiceStub(self._channel)
 
     async def recommend(
@@ -128,6 +139,44 @@ class AsyncUnbraidClient:
             page_size=page_size, page_token=page_token, include_vectors=include_vectors
         )
         return item_page(await self._call(self._catalogue.ListItems, request, timeout_s))
+
+    async def list_releases(
+        self, *, page_size: int = 50, page_token: str = "", timeout_s: float | None = None
+    ) -> ReleasePage:
+        """A page of releases; see `UnbraidClient.list_releases`."""
+        request = release_pb2.ListReleasesRequest(page_size=page_size, page_token=page_token)
+        return release_page(await self._call(self._release.ListReleases, request, timeout_s))
+
+    async def activate_release(self, release_id: str, *, timeout_s: float = RELEASE_TIMEOUT_S) -> Activation:
+        """Answer from a release; see `UnbraidClient.activate_release`."""
+        request = release_pb2.ActivateReleaseRequest(release_id=release_id)
+        response = await self._call(self._release.ActivateRelease, request, timeout_s)
+        return activation(response)
+
+    async def rollback_release(self, active_release_id: str, *, timeout_s: float = RELEASE_TIMEOUT_S) -> Activation:
+        """Go back one release; see `UnbraidClient.rollback_release`."""
+        request = release_pb2.RollbackReleaseRequest(active_release_id=active_release_id)
+        response = await self._call(self._release.RollbackRelease, request, timeout_s)
+        return activation(response)
+
+    async def rebuild_index(
+        self,
+        release_id: str | None = None,
+        *,
+        recall: float = 0.99,
+        activate: bool = False,
+        timeout_s: float = RELEASE_TIMEOUT_S,
+    ) -> AsyncIterator[RebuildNews]:
+        """Build the index of a release anew; see `UnbraidClient.rebuild_index`."""
+        request = release_pb2.RebuildIndexRequest(release_id=release_id or "", recall=recall, activate=activate)
+        call = self._release.RebuildIndex(request, timeout=timeout_s)
+        try:
+            async for response in call:
+                yield rebuild_news(response)
+        except grpc.aio.AioRpcError as error:
+            raise error_of(error) from error
+        finally:
+            call.cancel()
 
     async def get_status(self, *, timeout_s: float | None = None) -> ServerStatus:
         """What the server is made of; see `UnbraidClient.get_status`."""

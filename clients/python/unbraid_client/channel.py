@@ -7,10 +7,12 @@ import json
 import grpc
 import grpc.aio
 
-__all__ = ["DEFAULT_TARGET", "DEFAULT_TIMEOUT_S", "open_aio_channel", "open_channel"]
+__all__ = ["DEFAULT_TARGET", "DEFAULT_TIMEOUT_S", "RELEASE_TIMEOUT_S", "open_aio_channel", "open_channel"]
 
 DEFAULT_TARGET = "127.0.0.1:50051"
 DEFAULT_TIMEOUT_S = 5.0
+# A release is verified and tried before it is activated, and an index takes its time to be built.
+RELEASE_TIMEOUT_S = 600.0
 MAX_RECEIVE_BYTES = 16 * 1024 * 1024
 
 # Every method of the contract is idempotent, so a call may be sent again. CANCELLED is what a server answers to

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import Self, TypeVar
 
 import grpc
 
-from unbraid.v1 import catalogue_pb2, catalogue_pb2_grpc, recommendation_pb2_grpc, status_pb2, status_pb2_grpc
-from unbraid_client.channel import DEFAULT_TARGET, DEFAULT_TIMEOUT_S, open_channel
+from unbraid.v1 import (
+    catalogue_pb2,
+    catalogue_pb2_grpc,
+    recommendation_pb2_grpc,
+    release_pb2,
+    release_pb2_grpc,
+    status_pb2,
+    status_pb2_grpc,
+)
+from unbraid_client.channel import DEFAULT_TARGET, DEFAULT_TIMEOUT_S, RELEASE_TIMEOUT_S, open_channel
 from unbraid_client.errors import error_of
 from unbraid_client.filters import Condition
 from unbraid_client.item_messages import delete_result, item_page, items_result, upsert_request, upsert_result
 from unbraid_client.items import DeleteResult, Item, ItemPage, ItemsResult, UpsertResult
+from unbraid_client.release_messages import activation, rebuild_news, release_page
+from unbraid_client.releases import Activation, RebuildNews, ReleasePage
 from unbraid_client.requests import interests_request, recommend_request
 from unbraid_client.results import interests_result, recommend_result, server_status
 from unbraid_client.types import EventLike, InterestsResult, Moment, Profile, RecommendResult, ServerStatus
@@ -46,6 +56,7 @@ class UnbraidClient:
         self._channel = open_channel(target, credentials)
         self._recommendation = recommendation_pb2_grpc.RecommendationServiceStub(self._channel)
         self._catalogue = catalogue_pb2_grpc.CatalogServiceStub(self._channel)
+        self._release = release_pb2_grpc.ReleaseServiceStub(self._channel)
         self._status = status_pb2_grpc.StatusServiceStub(self._channel)
 
     def recommend(
@@ -203,6 +214,72 @@ class UnbraidClient:
             page_size=page_size, page_token=page_token, include_vectors=include_vectors
         )
         return item_page(self._call(self._catalogue.ListItems, request, timeout_s))
+
+    def list_releases(
+        self, *, page_size: int = 50, page_token: str = "", timeout_s: float | None = None
+    ) -> ReleasePage:
+        """A page of the releases in the folder of the server, newest first.
+
+        Args:
+            page_size: how many, at most 500.
+            page_token: of the page before; empty for the newest releases.
+            timeout_s: deadline of this call.
+
+        Raises:
+            ClientError: the call failed; Conflict where the server listens on more than a loopback address.
+        """
+        request = release_pb2.ListReleasesRequest(page_size=page_size, page_token=page_token)
+        return release_page(self._call(self._release.ListReleases, request, timeout_s))
+
+    def activate_release(self, release_id: str, *, timeout_s: float = RELEASE_TIMEOUT_S) -> Activation:
+        """Have the server check a release, make it the active one, and answer from it.
+
+        Raises:
+            ClientError: the call failed and the release before goes on answering; NotFound, Conflict or ServerError
+                say what is wrong with the release.
+        """
+        request = release_pb2.ActivateReleaseRequest(release_id=release_id)
+        return activation(self._call(self._release.ActivateRelease, request, timeout_s))
+
+    def rollback_release(self, active_release_id: str, *, timeout_s: float = RELEASE_TIMEOUT_S) -> Activation:
+        """Have the server go back to the release that was active before the one that is to be left.
+
+        Raises:
+            ClientError: as ``activate_release``; Conflict where another release is active, or none was before.
+        """
+        request = release_pb2.RollbackReleaseRequest(active_release_id=active_release_id)
+        return activation(self._call(self._release.RollbackRelease, request, timeout_s))
+
+    def rebuild_index(
+        self,
+        release_id: str | None = None,
+        *,
+        recall: float = 0.99,
+        activate: bool = False,
+        timeout_s: float = RELEASE_TIMEOUT_S,
+    ) -> Iterator[RebuildNews]:
+        """Have the index of a release built anew beside the server, with the changes of its catalogue.
+
+        Args:
+            release_id: which release; the active one by default.
+            recall: share of the exact nearest items that the index has to find.
+            activate: whether the server answers from the result.
+            timeout_s: deadline of the whole rebuild; it is stopped then, and when the iteration is.
+
+        Returns:
+            How far it is; the last news is the ``RebuildResult``.
+
+        Raises:
+            ClientError: the call failed, on the way through the news; Conflict where another rebuild is under way.
+        """
+        request = release_pb2.RebuildIndexRequest(release_id=release_id or "", recall=recall, activate=activate)
+        call = self._release.RebuildIndex(request, timeout=timeout_s)
+        try:
+            yield from map(rebuild_news, call)
+        except grpc.RpcError as error:
+            raise error_of(error) from error
+        finally:
+            call.cancel()
 
     def get_status(self, *, timeout_s: float | None = None) -> ServerStatus:
         """What the server is made of.
