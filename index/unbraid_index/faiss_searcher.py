@@ -21,6 +21,7 @@ from unbraid_core.types import BoolArray, FloatArray, IntArray, SearchHits, Sear
 from unbraid_index.contract import checked_allowed, checked_queries, padded_hits
 from unbraid_index.family import Family, family_named
 from unbraid_index.planner import FilterPlanner
+from unbraid_index.product import best_products, flat_vectors
 from unbraid_index.rescoring import rescored, ties_by_row
 from unbraid_index.scan import scan
 
@@ -67,6 +68,7 @@ class FaissSearcher:
         self._family = family
         self._search_params = search_params
         self._item_vectors_ID = item_vectors_ID
+        self._vectors_ID = flat_vectors(index) if isinstance(index, faiss.IndexFlat) else None
         self._planner = FilterPlanner.of(index, item_vectors_ID, filter_costs)
 
     @classmethod
@@ -142,15 +144,17 @@ class FaissSearcher:
         reach = min(count, self.size)
         return SearchHits(*self._found(query_QD, reach, self._parameters(reach)))
 
-    def _parameters(self, reach: int) -> faiss.SearchParameters:
+    def _parameters(self, reach: int) -> faiss.SearchParameters | None:
         return self._family.parameters(self._search_params, self._depth(reach))
 
     def _depth(self, reach: int) -> int:
         return min(self._family.depth(self._search_params, reach), self.size)
 
     def _found(
-        self, query_QD: FloatArray, reach: int, parameters: faiss.SearchParameters
+        self, query_QD: FloatArray, reach: int, parameters: faiss.SearchParameters | None
     ) -> tuple[IntArray, FloatArray]:
+        if self._vectors_ID is not None:
+            return ties_by_row(*best_products(self._vectors_ID, query_QD, reach))
         score_QS, row_QS = self._index.search(query_QD, self._depth(reach), params=parameters)
         if self._family.lossy:
             return rescored(self._item_vectors_ID, row_QS, query_QD, reach)

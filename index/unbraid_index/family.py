@@ -86,7 +86,7 @@ class Family:
         """The search parameters that cost least."""
         return {knob: 100 if knob == SHORTLIST else 1 for knob in self.knobs}
 
-    def parameters(self, search_params: Mapping[str, int], depth: int) -> faiss.SearchParameters:
+    def parameters(self, search_params: Mapping[str, int], depth: int) -> faiss.SearchParameters | None:
         """What FAISS is told with each call.
 
         Args:
@@ -106,14 +106,12 @@ _LISTS, _EVERYTHING = NearestLists(), Everything()
 FAMILIES = (
     Family("flat", "Flat", faiss.IndexFlat, _EVERYTHING, bits=32, most_items=2_000_000),
     Family("sq_fp16", "SQfp16", faiss.IndexScalarQuantizer, _EVERYTHING, bits=16, lossy=True, most_items=2_000_000),
-    # A single list is a scan of everything, which takes selectors; the Flat form of a fast scan does not.
     Family(
         "pq_fast_scan",
-        "IVF1,PQ{dimension}x4fs",
-        faiss.IndexIVFPQFastScan,
-        _LISTS,
+        "PQ{dimension}x4fs",
+        faiss.IndexPQFastScan,
+        _EVERYTHING,
         bits=4,
-        extra_bytes=8,
         lossy=True,
         mapped=False,
         fewest_items=1_000,

@@ -14,7 +14,7 @@ from unbraid_index.report import Trial
 
 __all__ = ["Tuned", "Tuner", "efforts"]
 
-SHORTLISTS_PERCENT = (100, 110, 125, 150, 200, 250, 300, 400, 600, 800, 1_200)
+SHORTLISTS_PERCENT = (100, 110, 120, 130, 140, 150, 175, 200, 250, 300, 400, 600, 800, 1_200)
 STEPS_PER_OCTAVE = 4
 RAISED_AT_MOST = 4
 WORTH_A_LONGER_LIST = 0.0005

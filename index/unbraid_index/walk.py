@@ -26,11 +26,11 @@ class Walk(Protocol):
         """The largest effort that is worth trying."""
         ...
 
-    def parameters(self, effort: int, depth: int, /) -> faiss.SearchParameters:
+    def parameters(self, effort: int, depth: int, /) -> faiss.SearchParameters | None:
         """A search with this effort for ``depth`` rows."""
         ...
 
-    def filling(self, index: faiss.Index, depth: int, /) -> faiss.SearchParameters:
+    def filling(self, index: faiss.Index, depth: int, /) -> faiss.SearchParameters | None:
         """A search that goes further than any effort does, for a query that comes up short."""
         ...
 
@@ -44,13 +44,11 @@ class Everything:
         """There is one way only."""
         return 1
 
-    def parameters(self, _effort: int, _depth: int, /) -> faiss.SearchParameters:
-        """The effort changes nothing."""
-        return faiss.SearchParameters()
+    def parameters(self, _effort: int, _depth: int, /) -> None:
+        """A fast scan takes none at all."""
 
-    def filling(self, _index: faiss.Index, _depth: int, /) -> faiss.SearchParameters:
+    def filling(self, _index: faiss.Index, _depth: int, /) -> None:
         """There is one way only."""
-        return faiss.SearchParameters()
 
 
 class NearestLists:

@@ -58,7 +58,7 @@ OPENERS: dict[str, Opener] = {
     "ivf, cheap lists": opener("ivf_flat", {"nprobe": 1}, CHEAP_LISTS),
     "sq8": opener("ivf_sq8", {"nprobe": 8, "shortlist_percent": 150}),
     "sq8, graph of centroids": opener("ivf_hnsw_sq8", {"nprobe": 1, "shortlist_percent": 100}),
-    "fast scan": opener("pq_fast_scan", {"nprobe": 1, "shortlist_percent": 300}),
+    "fast scan": opener("pq_fast_scan", {"shortlist_percent": 300}),
     "fast scan, one of many lists": opener("ivf_pq_fast_scan", {"nprobe": 1, "shortlist_percent": 100}),
     "fast scan, cheap lists": opener("ivf_pq_fast_scan", {"nprobe": 1, "shortlist_percent": 100}, CHEAP_LISTS),
     "graph": opener("hnsw", {"ef": 16}),

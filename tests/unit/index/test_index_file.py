@@ -106,7 +106,7 @@ def test_a_file_replaced_by_rename_stays_usable(
     assert open_index(family, path, following_vectors_ID).size == 5_000
 
 
-@pytest.mark.parametrize("kept", [0, 3, 100, 60_000])
+@pytest.mark.parametrize("kept", [0, 3, 100, -9_000])
 def test_a_truncated_file_is_refused(family: str, path: Path, item_vectors_ID: FloatArray, kept: int) -> None:
     path.write_bytes(path.read_bytes()[:kept])
     with pytest.raises(IntegrityError, match=r"index\.faiss: FAISS cannot read it"):
