@@ -154,9 +154,8 @@ class ReleaseStore:
         path = self.root / REBUILD_LOCK
         lock = FileLock.take(path)
         if lock is None:
-            raise Conflict(
-                f"{self.root}: process {path.read_text().strip()} rebuilds a release already; wait for it, or stop it"
-            )
+            holder = path.read_text() or "that has just begun"
+            raise Conflict(f"{self.root}: process {holder} rebuilds a release already; wait for it, or stop it")
         with lock:
             lock.write(str(os.getpid()))
             yield
