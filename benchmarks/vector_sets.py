@@ -16,7 +16,7 @@ __all__ = ["KINDS", "VectorSet", "generated", "trained"]
 
 KINDS = ("clustered", "unclustered", "uneven")
 DIMENSION, INTERESTS, LIST_LENGTH, USERS = 64, 4, 200, 500
-CLUSTERS, SPREAD, NORM_SPREAD = 1_000, 0.5, 0.25
+CLUSTER_SIZE, SPREAD, NORM_SPREAD = 500, 0.5, 0.25
 ROWS_AT_ONCE = 65_536
 EQUAL_QUOTAS = Scoring(
     0.1, 1.0, 1.0, 1.0, 1e6, 1e6, candidate_count=INTERESTS * LIST_LENGTH, quota_alpha=0.0, quota_min=LIST_LENGTH
@@ -36,13 +36,15 @@ def generated(kind: str, item_count: int, seed: int) -> VectorSet:
     """A set of one of ``KINDS``; users have 4 interests with lists of 200 items.
 
     Args:
-        kind: ``clustered``: unit vectors around 1000 centres, interests around them too. ``unclustered``: directions at
-            random. ``uneven``: clustered, and the norms are log-normal, the middle 95% from 0.6 to 1.6.
+        kind: ``clustered``: unit vectors around centres, 500 around each, and interests around them too.
+            ``unclustered``: directions at random. ``uneven``: clustered, and the norms are log-normal, the middle 95%
+            from 0.6 to 1.6.
         item_count: how many vectors.
         seed: of everything.
     """
     rng = np.random.default_rng(seed)
-    centre_CD = rng.standard_normal((CLUSTERS, DIMENSION), np.float32) if kind != "unclustered" else None
+    clusters = max(1, item_count // CLUSTER_SIZE)
+    centre_CD = rng.standard_normal((clusters, DIMENSION), np.float32) if kind != "unclustered" else None
     vectors_ID = np.concatenate(
         [
             _directions(rng, centre_CD, min(ROWS_AT_ONCE, item_count - start))
@@ -66,6 +68,6 @@ def trained(export_folder: Path, seed: int) -> VectorSet:
 def _directions(rng: np.random.Generator, centre_CD: FloatArray | None, count: int) -> FloatArray:
     vectors_ND = rng.standard_normal((count, DIMENSION), np.float32)
     if centre_CD is not None:
-        vectors_ND = centre_CD[rng.integers(0, CLUSTERS, count)] + SPREAD * vectors_ND
+        vectors_ND = centre_CD[rng.integers(0, len(centre_CD), count)] + SPREAD * vectors_ND
     unit_ND: FloatArray = vectors_ND / np.linalg.norm(vectors_ND, axis=1, keepdims=True)
     return unit_ND
