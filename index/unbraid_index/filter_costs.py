@@ -1,8 +1,7 @@
-"""Measuring what a search among allowed rows costs on an index, and how far around a query it has to look."""
+"""Measuring what a search among allowed rows costs on an index, and how little may promise more to be looked into."""
 
 from __future__ import annotations
 
-import math
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -13,25 +12,31 @@ import numpy as np
 
 from unbraid_core.item_vectors import ItemVectors
 from unbraid_core.release import FilterCosts
-from unbraid_core.types import BoolArray, FloatArray, IntArray
+from unbraid_core.types import BoolArray, FloatArray
 from unbraid_index.lists import RowLists
+from unbraid_index.planner import FilterPlanner
 from unbraid_index.progress import OnProgress
 from unbraid_index.recall import SAME_SCORE
 from unbraid_index.scan import scan
+from unbraid_index.surroundings import Surroundings
 
 __all__ = ["measure_filter_costs"]
 
-ALLOWED_SHARES = (0.5, 0.25)
 LEAST_CALLS = 10
-MOST_CALLS = 40
-STEP = math.sqrt(2.0)
+MOST_CALLS = 24
+OWN_FILTERS = 8
+SHARES = (0.5, 0.25)
+USUAL = "0.5 at random"
+MISSED_SHARES = [0.04 / 2**halvings for halvings in range(10)]
+BLOCK = 65_536
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Case:
-    """A filter, and the lowest of the exact scores of every query among the rows that it allows."""
+    """A filter, some calls, and the lowest of the exact scores of their queries among the rows that it allows."""
 
     allowed_I: BoolArray
+    query_BQD: FloatArray
     lowest_score_BQ: FloatArray
 
 
@@ -46,109 +51,116 @@ def measure_filter_costs(
     seed: int,
     on_progress: OnProgress,
 ) -> FilterCosts | None:
-    """The costs of an index with lists; None where it has no lists, or where lists do not save half of the rows.
+    """The costs of an index with lists; None where it has none, or where they save nothing.
 
-    Filters allow a half and a quarter of the rows: at random, those nearest to an item, and those farthest from it. The
-    rows around a query are as many as the hardest of these needs.
+    Filters allow a half or a quarter of the rows: at random, and those nearest to and farthest from an item or a query.
+    Every kind of filter has to reach the target.
 
     Args:
         index: over the vectors.
         item_vectors_ID: of the catalogue.
-        query_QD: unit vectors; at least 10 calls are needed, and 40 are used at most.
+        query_QD: unit vectors; at least 10 calls are needed, and 24 are used at most.
         queries_per_call: how many queries a call searches at once.
         count: how many rows a query wants.
         recall_target: mean share of the exact rows that has to be found.
         seed: of the filters.
         on_progress: told about every filter.
     """
-    lists, call_count = RowLists.of(index), min(len(query_QD) // queries_per_call, MOST_CALLS)
+    lists, call_count = RowLists.of(index, item_vectors_ID), min(len(query_QD) // queries_per_call, MOST_CALLS)
     if lists is None or call_count < LEAST_CALLS:
         return None
     query_BQD = query_QD[: call_count * queries_per_call].reshape(call_count, queries_per_call, -1)
-    rows_per_query, cases = count, list(_cases(item_vectors_ID, query_BQD, count, seed, on_progress))
-    for case in cases:
-        while _recall(lists, item_vectors_ID, query_BQD, case, rows_per_query, count) < recall_target:
-            rows_per_query = math.ceil(rows_per_query * STEP)
-            if rows_per_query * queries_per_call > len(item_vectors_ID) / 2:
-                return None
-    return _timed(lists, item_vectors_ID, query_BQD, cases[0].allowed_I, rows_per_query, count)
+    kinds = _kinds(item_vectors_ID, query_BQD, count, seed, on_progress)
+    [usual] = kinds[USUAL]
+    costs = _timed(lists, item_vectors_ID, usual, count)
+    for missed_share in MISSED_SHARES:
+        costs = costs.model_copy(update={"missed_share": missed_share})
+        planner = FilterPlanner(item_vectors_ID, lists, costs)
+        if all(_recall(planner, cases, count) >= recall_target for cases in kinds.values()):
+            return _with_usual_time(costs, planner, usual, count)
+    return None
 
 
-def _cases(
+def _kinds(
     item_vectors_ID: ItemVectors, query_BQD: FloatArray, count: int, seed: int, on_progress: OnProgress
-) -> Iterator[_Case]:
-    masks = list(_masks(item_vectors_ID, seed))
-    for done, allowed_I in enumerate(masks, 1):
+) -> dict[str, list[_Case]]:
+    kinds: dict[str, list[_Case]] = {}
+    for done, (kind, allowed_I, calls) in enumerate(_filters(item_vectors_ID, query_BQD, seed), 1):
         row_A = np.flatnonzero(allowed_I)
-        lowest_BQ = [scan(item_vectors_ID, row_A, query_QD, count)[1][:, -1] for query_QD in query_BQD]
-        on_progress("measuring filters", done, len(masks))
-        yield _Case(allowed_I, np.array(lowest_BQ))
+        lowest_BQ = [scan(item_vectors_ID, row_A, query_QD, count)[1][:, -1] for query_QD in query_BQD[calls]]
+        kinds.setdefault(kind, []).append(_Case(allowed_I, query_BQD[calls], np.array(lowest_BQ)))
+        on_progress("measuring filters", done, len(SHARES) * (3 + 2 * OWN_FILTERS))
+    return kinds
 
 
-def _masks(item_vectors_ID: ItemVectors, seed: int) -> Iterator[BoolArray]:
+def _filters(item_vectors_ID: ItemVectors, query_BQD: FloatArray, seed: int) -> Iterator[tuple[str, BoolArray, slice]]:
+    """Kind, allowed rows, and the calls to make with them; of those around a query only its own."""
     rng = np.random.default_rng(seed)
-    item_count = len(item_vectors_ID)
-    for share in ALLOWED_SHARES:
-        yield rng.random(item_count) < share
-        anchor = rng.integers(item_count, size=1)
-        nearness_I = _nearness(item_vectors_ID, item_vectors_ID[anchor][0])
-        yield nearness_I > np.quantile(nearness_I, 1.0 - share)
-        yield nearness_I < np.quantile(nearness_I, share)
+    item_D = item_vectors_ID[rng.integers(len(item_vectors_ID), size=1)][0]
+    for share in SHARES:
+        yield f"{share} at random", rng.random(len(item_vectors_ID)) < share, slice(None)
+        for kind, allowed_I in _around(item_vectors_ID, item_D, share):
+            yield f"{kind} an item", allowed_I, slice(None)
+        for call, query_QD in enumerate(query_BQD[:OWN_FILTERS]):
+            for kind, allowed_I in _around(item_vectors_ID, query_QD[0], share):
+                yield f"{kind} a query", allowed_I, slice(call, call + 1)
 
 
-def _nearness(item_vectors_ID: ItemVectors, vector_D: FloatArray) -> FloatArray:
-    """Inner products with all items; in blocks, so that compact vectors are never widened as a whole."""
-    blocks = [item_vectors_ID[start : start + 65_536] @ vector_D for start in range(0, len(item_vectors_ID), 65_536)]
-    return np.concatenate(blocks)
+def _around(item_vectors_ID: ItemVectors, vector_D: FloatArray, share: float) -> Iterator[tuple[str, BoolArray]]:
+    """In blocks, so that compact vectors are never widened as a whole."""
+    starts = range(0, len(item_vectors_ID), BLOCK)
+    nearness_I = np.concatenate([item_vectors_ID[start : start + BLOCK] @ vector_D for start in starts])
+    yield f"{share} near", nearness_I > np.quantile(nearness_I, 1.0 - share)
+    yield f"{share} far from", nearness_I < np.quantile(nearness_I, share)
 
 
-def _recall(
-    lists: RowLists,
-    item_vectors_ID: ItemVectors,
-    query_BQD: FloatArray,
-    case: _Case,
-    rows_per_query: int,
-    count: int,
-) -> float:
-    found = []
-    for query_QD, lowest_score_Q in zip(query_BQD, case.lowest_score_BQ, strict=True):
-        row_A = _rows_around(lists, query_QD, case.allowed_I, rows_per_query)
-        _, score_QC = scan(item_vectors_ID, row_A, query_QD, count)
-        found.append((score_QC >= lowest_score_Q[:, None] - SAME_SCORE).sum() / (count * len(query_QD)))
+def _recall(planner: FilterPlanner, cases: list[_Case], count: int) -> float:
+    found = [
+        (planner.search(query_QD, count, case.allowed_I).score_QC >= lowest_score_Q[:, None] - SAME_SCORE).mean()
+        for case in cases
+        for query_QD, lowest_score_Q in zip(case.query_BQD, case.lowest_score_BQ, strict=True)
+    ]
     return float(np.mean(found))
 
 
-def _rows_around(lists: RowLists, query_QD: FloatArray, allowed_I: BoolArray, rows_per_query: int) -> IntArray:
-    return lists.allowed_rows(lists.around(query_QD, allowed_I, rows_per_query).list_U, allowed_I)
-
-
-def _timed(
-    lists: RowLists,
-    item_vectors_ID: ItemVectors,
-    query_BQD: FloatArray,
-    allowed_I: BoolArray,
-    rows_per_query: int,
-    count: int,
-) -> FilterCosts:
-    """Medians of each step; the lists of all calls together stand for the rows of a call."""
-    around = [lists.around(query_QD, allowed_I, rows_per_query) for query_QD in query_BQD]
-    rows = [lists.allowed_rows(near.list_U, allowed_I) for near in around]
-    choosing_ns = _median_ns(len(around), lambda b: lists.around(query_BQD[b], allowed_I, rows_per_query))
-    listing_ns = _median_ns(len(around), lambda b: lists.allowed_rows(around[b].list_U, allowed_I))
-    scanning_ns = _median_ns(len(around), lambda b: scan(item_vectors_ID, rows[b], query_BQD[b], count))
+def _timed(lists: RowLists, item_vectors_ID: ItemVectors, usual: _Case, count: int) -> FilterCosts:
+    """Medians of the steps; with the largest share that may be missed."""
+    row_A, query_BQD = np.flatnonzero(usual.allowed_I), usual.query_BQD
+    around = [Surroundings.of(lists, query_QD, usual.allowed_I) for query_QD in query_BQD]
+    nearest = [each.nearest(len(row_A) // 10) for each in around]
+    listed = [each.listed_count(chosen_L) for each, chosen_L in zip(around, nearest, strict=True)]
+    listing_ns = _median_ns(len(around), lambda b: around[b].rows(nearest[b]))
+    scanning_ns = _median_ns(LEAST_CALLS, lambda b: scan(item_vectors_ID, row_A, query_BQD[b], count))
     return FilterCosts(
-        count=count,
-        rows_per_query=rows_per_query,
-        choosing_ns=choosing_ns,
-        listed_row_ns=listing_ns / statistics.median(near.listed_count for near in around),
-        scanned_row_ns=scanning_ns / statistics.median(len(row_A) for row_A in rows),
+        missed_share=MISSED_SHARES[0],
+        spread_factor=_spread_factor(lists, item_vectors_ID, query_BQD),
+        usual_ns=0.0,
+        listed_row_ns=listing_ns / statistics.median(listed),
+        scanned_row_ns=scanning_ns / len(row_A),
     )
 
 
+def _with_usual_time(costs: FilterCosts, planner: FilterPlanner, case: _Case, count: int) -> FilterCosts | None:
+    """None where a scan would be as quick."""
+    usual_ns = _median_ns(len(case.query_BQD), lambda b: planner.search(case.query_BQD[b], count, case.allowed_I))
+    if usual_ns >= costs.scan_ns(int(np.count_nonzero(case.allowed_I))):
+        return None
+    return costs.model_copy(update={"usual_ns": usual_ns})
+
+
+def _spread_factor(lists: RowLists, item_vectors_ID: ItemVectors, query_BQD: FloatArray) -> float:
+    """How much wider the inner products of real queries are spread than those of a vector of any direction."""
+    query_ND = query_BQD.reshape(-1, query_BQD.shape[2])
+    score_NL = query_ND @ item_vectors_ID[lists.sample_row_LS[:, 0]].T
+    deviation_NL = (score_NL - query_ND @ lists.centre_LD.T) / lists.spread_L
+    return float(deviation_NL[:, lists.size_L > 0].std())
+
+
 def _median_ns(count: int, step: Callable[[int], object]) -> float:
+    """Of the time that the thread was at work: on a busy machine the clock goes on while it waits for its turn."""
     elapsed_ns = []
     for number in range(count):
-        started_ns = time.perf_counter_ns()
+        started_ns = time.thread_time_ns()
         step(number)
-        elapsed_ns.append(time.perf_counter_ns() - started_ns)
+        elapsed_ns.append(time.thread_time_ns() - started_ns)
     return statistics.median(elapsed_ns)

@@ -1,9 +1,11 @@
 """How a search among allowed rows runs: the cheaper of two ways, by costs that were measured when the index was built.
 
 SCAN compares with every allowed row: exact, and hard to beat where few are allowed. LISTS compares with the allowed
-rows in the inverted lists nearest to the queries, and takes the more lists the fewer of their rows are allowed. Both
-gather rows and multiply once for all queries of a call. FAISS can do the second with a selector, one query at a time;
-that takes longer even for the same lists, docs/filters.md has the figures.
+rows in inverted lists of the index: first in those nearest to the queries, then in all that are expected to hold better
+ones than were found. Where these turn out to be most of what is allowed, it becomes a SCAN.
+
+Both gather rows and multiply once for all queries of a call. FAISS can search among allowed rows with a selector, one
+query at a time; that takes longer even in the same lists, docs/filters.md has the figures.
 """
 
 from __future__ import annotations
@@ -19,8 +21,12 @@ from unbraid_core.types import BoolArray, FloatArray, IntArray, SearchHits, Sear
 from unbraid_index.contract import padded_hits
 from unbraid_index.lists import RowLists
 from unbraid_index.scan import scan
+from unbraid_index.surroundings import Surroundings
 
 __all__ = ["FilterPlanner"]
+
+FIRST_ROWS = 2
+"""For each wanted row so many allowed ones are looked at first, to learn what a good one scores."""
 
 
 class FilterPlanner:
@@ -40,25 +46,45 @@ class FilterPlanner:
     @classmethod
     def of(cls, index: faiss.Index, item_vectors_ID: ItemVectors, costs: FilterCosts | None) -> Self:
         """A planner for an index, which has to stay while the planner is used."""
-        return cls(item_vectors_ID, None if costs is None else RowLists.of(index), costs)
+        return cls(item_vectors_ID, None if costs is None else RowLists.of(index, item_vectors_ID), costs)
 
     def search(self, query_QD: FloatArray, count: int, allowed_I: BoolArray) -> SearchHits:
         """See the Searcher port; the arguments are checked already."""
-        row_A, plan = self._near_rows(query_QD, count, allowed_I), SearchPlan.LISTS
-        if row_A is None:
-            row_A, plan = np.flatnonzero(allowed_I), SearchPlan.SCAN
-        return padded_hits(*scan(self._item_vectors_ID, row_A, query_QD, count), count, plan)
+        found, plan = self._search_lists(query_QD, count, allowed_I), SearchPlan.LISTS
+        if found is None:
+            found, plan = scan(self._item_vectors_ID, np.flatnonzero(allowed_I), query_QD, count), SearchPlan.SCAN
+        return padded_hits(*found, count, plan)
 
-    def _near_rows(self, query_QD: FloatArray, count: int, allowed_I: BoolArray) -> IntArray | None:
-        """The allowed rows near the queries, None where comparing with all allowed rows costs less or is needed."""
-        if self._lists is None or self._costs is None:
+    def _search_lists(
+        self, query_QD: FloatArray, count: int, allowed_I: BoolArray
+    ) -> tuple[IntArray, FloatArray] | None:
+        """Rows and inner products, None where comparing with all allowed rows costs less or is needed."""
+        lists, costs = self._lists, self._costs
+        if lists is None or costs is None:
             return None
-        costs, allowed_count = self._costs, int(np.count_nonzero(allowed_I))
-        wanted = costs.rows_wanted(count)
-        if allowed_count <= wanted * len(query_QD):
+        allowed_count = int(np.count_nonzero(allowed_I))
+        scan_ns = costs.scan_ns(allowed_count)
+        if scan_ns <= costs.usual_ns:
             return None
-        near = self._lists.around(query_QD, allowed_I, wanted)
-        if costs.lists_ns(near.listed_count, near.allowed_count) >= costs.scan_ns(allowed_count):
+        around = Surroundings.of(lists, query_QD, allowed_I)
+        nearest_L = around.nearest(FIRST_ROWS * count)
+        row_QC, score_QC = scan(self._item_vectors_ID, around.rows(nearest_L), query_QD, count)
+        if row_QC.shape[1] < count:
             return None
-        row_A = self._lists.allowed_rows(near.list_U, allowed_I)
-        return row_A if len(row_A) >= min(count, allowed_count) else None
+        # The fewer are allowed, the more lists hold few of them, and what these hold together must not grow.
+        missed = costs.missed_share * count * allowed_count / len(allowed_I)
+        further_L = around.promising(score_QC[:, -1], missed, costs.spread_factor) & ~nearest_L
+        if costs.lists_ns(around.listed_count(further_L), around.allowed_count(further_L)) >= scan_ns:
+            return None
+        further = scan(self._item_vectors_ID, around.rows(further_L), query_QD, count)
+        return _best((row_QC, score_QC), further, count)
+
+
+def _best(
+    first: tuple[IntArray, FloatArray], further: tuple[IntArray, FloatArray], count: int
+) -> tuple[IntArray, FloatArray]:
+    """The best of two answers, equal scores by row."""
+    row_QC = np.concatenate([first[0], further[0]], axis=1)
+    score_QC = np.concatenate([first[1], further[1]], axis=1)
+    best_QC = np.lexsort((row_QC, -score_QC))[:, :count]
+    return np.take_along_axis(row_QC, best_QC, axis=1), np.take_along_axis(score_QC, best_QC, axis=1)

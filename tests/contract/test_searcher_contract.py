@@ -44,7 +44,7 @@ def open_live(item_vectors_ID: FloatArray, folder: Path) -> Searcher:
     return LiveSearcher(base, item_vectors_ID[300:], np.zeros(SIZE, np.bool_))
 
 
-CHEAP_LISTS = FilterCosts(count=1, rows_per_query=5, choosing_ns=0, listed_row_ns=0, scanned_row_ns=1)
+CHEAP_LISTS = FilterCosts(missed_share=0.01, spread_factor=1, usual_ns=50, listed_row_ns=0, scanned_row_ns=1)
 
 
 OPENERS: dict[str, Opener] = {

@@ -7,7 +7,6 @@ other file in them is ever opened.
 
 from __future__ import annotations
 
-import math
 from datetime import UTC
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
@@ -150,29 +149,25 @@ class IndexSpec(_Strict):
 
 
 class FilterCosts(_Strict):
-    """What a search among allowed rows costs on this index, as measured when it was built, and how far it has to look.
+    """What a search among allowed rows costs on this index, as measured when it was built, and what it may leave out.
 
-    ``rows_per_query`` allowed rows have to lie in the lists nearest to a query, so that the best ``count`` of them are
-    found with the recall that the index was built for.
+    A list of the index is looked into where it is expected to hold more than ``missed_share`` of the wanted number of
+    rows, times the share of rows that are allowed: so the recall that the index was built for is reached with filters.
     """
 
-    count: Annotated[int, Field(ge=1)]
-    rows_per_query: Annotated[int, Field(ge=1)]
-    choosing_ns: Annotated[float, Field(ge=0, description="choosing the lists of a call")]
-    listed_row_ns: Annotated[float, Field(ge=0, description="each row of the chosen lists, to see if it is allowed")]
+    missed_share: Annotated[float, Field(gt=0)]
+    spread_factor: Annotated[float, Field(gt=0, description="how far inner products of real queries are spread")]
+    usual_ns: Annotated[float, Field(ge=0, description="a call that looks into lists, half of the rows allowed")]
+    listed_row_ns: Annotated[float, Field(ge=0, description="each row of a list, to see whether it is allowed")]
     scanned_row_ns: Annotated[float, Field(gt=0, description="each row that is compared with the queries of a call")]
-
-    def rows_wanted(self, count: int) -> int:
-        """How many allowed rows have to lie around a query that wants ``count`` of them."""
-        return math.ceil(self.rows_per_query * max(1.0, count / self.count))
 
     def scan_ns(self, allowed_count: int) -> float:
         """Of comparing with every allowed row."""
         return allowed_count * self.scanned_row_ns
 
     def lists_ns(self, listed_count: int, allowed_count: float) -> float:
-        """Of comparing with the allowed rows of chosen lists."""
-        return self.choosing_ns + listed_count * self.listed_row_ns + allowed_count * self.scanned_row_ns
+        """Of looking into lists that hold so many rows, and so many allowed ones."""
+        return listed_count * self.listed_row_ns + allowed_count * self.scanned_row_ns
 
 
 class RankerSpec(_Strict):
