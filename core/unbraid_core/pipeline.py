@@ -18,6 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from unbraid_core.attributes import Attributes
+from unbraid_core.blocking import block
 from unbraid_core.calibration import Calibration
 from unbraid_core.candidates import find_by_factors, find_by_interests, find_neighbours, find_own_items, find_popular
 from unbraid_core.categories import Categories
@@ -144,36 +145,6 @@ class Pipeline:
         return drafts
 
 
-def _block(pipeline: Pipeline, drafts: Sequence[Draft]) -> None:
-    """Mark what must not come back: dead rows, what does not match, excluded items, seen ones unless asked for."""
-    row_count, tombstone_I = len(pipeline.item_vectors_ID), pipeline.tombstone_I
-    tombstone_count = 0 if tombstone_I is None else int(np.count_nonzero(tombstone_I))
-    for draft in drafts:
-        query = draft.query
-        draft.blocked_I = np.zeros(row_count, np.bool_) if tombstone_I is None else tombstone_I.copy()
-        if query.is_filtered:
-            draft.blocked_I |= ~_matching(pipeline, query)
-            draft.matching_count = row_count - int(np.count_nonzero(draft.blocked_I))
-        draft.blocked_I[query.excluded_row_X] = True
-        if not query.include_seen:
-            draft.blocked_I[query.history.row_N] = True
-        draft.allowed_count = row_count - int(np.count_nonzero(draft.blocked_I))
-        draft.blocked_count = row_count - draft.allowed_count - tombstone_count
-
-
-def _matching(pipeline: Pipeline, query: Query) -> BoolArray:
-    """Which rows the filter of a query lets through, and its list of allowed rows."""
-    matching_I = np.ones(len(pipeline.item_vectors_ID), np.bool_)
-    if query.filter is not None:
-        assert pipeline.attributes is not None
-        matching_I = pipeline.attributes.matching(query.filter)
-    if query.allowed_row_A is not None:
-        listed_I = np.zeros(len(matching_I), np.bool_)
-        listed_I[query.allowed_row_A] = True
-        matching_I &= listed_I
-    return matching_I
-
-
 def _encode(pipeline: Pipeline, drafts: Sequence[Draft]) -> None:
     """History to interests, each with the mass that is still alive at the query's now."""
     known = [draft for draft in drafts if len(draft.query.history) > 0]
@@ -288,7 +259,7 @@ def pad_histories(histories: Sequence[History], item_vectors_ID: ItemVectors) ->
 Stage = Callable[[Pipeline, Sequence[Draft]], None]
 
 STAGES: dict[str, Stage] = {
-    "block": _block,
+    "block": block,
     "encode": _encode,
     "interests": find_by_interests,
     "neighbours": find_neighbours,

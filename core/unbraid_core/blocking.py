@@ -1,0 +1,46 @@
+"""What must not come back: a stage of the pipeline, before all that finds candidates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from unbraid_core.draft import Draft
+from unbraid_core.types import BoolArray, Query
+
+if TYPE_CHECKING:
+    from unbraid_core.pipeline import Pipeline
+
+__all__ = ["block"]
+
+
+def block(pipeline: Pipeline, drafts: Sequence[Draft]) -> None:
+    """Mark what must not come back: dead rows, what does not match, excluded items, seen ones unless asked for."""
+    row_count, tombstone_I = len(pipeline.item_vectors_ID), pipeline.tombstone_I
+    tombstone_count = 0 if tombstone_I is None else int(np.count_nonzero(tombstone_I))
+    for draft in drafts:
+        query = draft.query
+        draft.blocked_I = np.zeros(row_count, np.bool_) if tombstone_I is None else tombstone_I.copy()
+        if query.is_filtered:
+            draft.blocked_I |= ~_matching(pipeline, query)
+            draft.matching_count = row_count - int(np.count_nonzero(draft.blocked_I))
+        draft.blocked_I[query.excluded_row_X] = True
+        if not query.include_seen:
+            draft.blocked_I[query.history.row_N] = True
+        draft.allowed_count = row_count - int(np.count_nonzero(draft.blocked_I))
+        draft.blocked_count = row_count - draft.allowed_count - tombstone_count
+
+
+def _matching(pipeline: Pipeline, query: Query) -> BoolArray:
+    """Which rows the filter of a query lets through, and its list of allowed rows."""
+    matching_I = np.ones(len(pipeline.item_vectors_ID), np.bool_)
+    if query.filter is not None:
+        assert pipeline.attributes is not None
+        matching_I = pipeline.attributes.matching(query.filter)
+    if query.allowed_row_A is not None:
+        listed_I = np.zeros(len(matching_I), np.bool_)
+        listed_I[query.allowed_row_A] = True
+        matching_I &= listed_I
+    return matching_I
