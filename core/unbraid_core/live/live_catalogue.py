@@ -84,6 +84,8 @@ class LiveCatalogue:
     def _values(self, column: str, rows: IntArray) -> list[Any]:
         behind = rows - len(self._released)
         is_added = behind >= 0
+        if not is_added.any():
+            return self._released.table.column(column).take(rows).to_pylist()
         values = np.empty(len(rows), object)
         for table, part, row_C in (
             (self._released.table, ~is_added, rows[~is_added]),
