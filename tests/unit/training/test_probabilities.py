@@ -61,3 +61,22 @@ def test_a_fitted_calibration_finds_the_slope_and_intercept_that_made_the_outcom
     assert fitted.intercept == pytest.approx(intercept, abs=0.15)
     quality = ProbabilityQuality.of(fitted.probability(score_N), taken_N)
     assert quality.calibration_error < 0.015
+
+
+@settings(max_examples=5, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_a_calibration_bends_where_scores_say_less_about_one_kind_of_items(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    score_N = rng.normal(0.0, 2.0, 40_000)
+    true_N = 1 / (1 + np.exp(2.0 - np.minimum(score_N, 0.0) - 0.1 * np.maximum(score_N, 0.0)))
+    fitted = fit_calibration(score_N, rng.random(40_000) < true_N)
+    assert fitted.bend < 0.0
+    assert np.abs(fitted.probability(score_N) - true_N).mean() < 0.01
+    rising_N = fitted.probability(np.sort(score_N))
+    assert (np.diff(rising_N) >= 0.0).all()
+
+
+def test_a_calibration_never_falls() -> None:
+    score_N = np.repeat([0.0, 1.0, 2.0], 100)
+    fitted = fit_calibration(score_N, score_N == 0.0)
+    assert fitted.probability(np.array([0.0, 1.0, 2.0])) == pytest.approx([1 / 3] * 3, abs=0.01)

@@ -218,6 +218,7 @@ def test_the_trees_repeat_and_rank_by_their_scores(examples: dict[Task, RankerEx
     ranked = part.ranked(score_C)[0]
     best = part.row_C[:first][np.argsort(-score_C[:first], kind="stable")][: len(ranked)]
     assert ranked[: len(best)].tolist() == best.tolist()
+    assert set(part.row_C[:first][part.recommended(score_C)[:first]]) == set(best)
     both = RankerExamples.concatenated([part, replace(part)])
     assert len(both.row_C) == 2 * len(part.row_C)
 

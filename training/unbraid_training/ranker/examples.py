@@ -60,6 +60,15 @@ class RankerExamples:
         """The users of all parts, one part after the other."""
         return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in cls.__slots__))
 
+    def recommended(self, score_C: DoubleArray) -> BoolArray:
+        """Whether each candidate is among the RANK_COUNT best of its user: bool [C]."""
+        user_C = np.repeat(np.arange(len(self.size_Q)), self.size_Q)
+        order_C = np.lexsort((-score_C, user_C))
+        rank_C = np.empty_like(order_C)
+        rank_C[order_C] = np.arange(len(order_C)) - np.repeat(np.cumsum(self.size_Q) - self.size_Q, self.size_Q)
+        recommended_C: BoolArray = rank_C < RANK_COUNT
+        return recommended_C
+
     def ranked(self, score_C: DoubleArray) -> IntArray:
         """The best candidates of every user: int64 [Q, RANK_COUNT], -1 after the end of a short list."""
         row_QR = np.full((len(self.size_Q), RANK_COUNT), -1, np.int64)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
+from unbraid_core.calibration import Calibration
 from unbraid_training.calibration import fit_calibration
 from unbraid_training.data.dataset import Dataset
 from unbraid_training.evaluation.cases import Task
@@ -45,16 +46,25 @@ def fit_ranker(
     unseen = examples[MEASURED]
     others = [parts for position, parts in enumerate(examples) if position != MEASURED]
     blind = fit_head([part for parts in others for part in parts.values()], config, seed)
-    score_C = np.concatenate([blind.score(part.feature_CF) for part in unseen.values()])
-    taken_C = np.concatenate([part.taken_C for part in unseen.values()])
     ranker = fit_head([part for parts in examples for part in parts.values()], config, seed)
     return TrainedRanker(
         head=ranker,
         inputs=fit_inputs(data, config, seed),
         common_user_count=config.common_user_count,
-        calibration=fit_calibration(score_C, taken_C),
+        calibration=_calibrate(blind, unseen.values()),
         validation=_validate(blind, origins[MEASURED], unseen),
     )
+
+
+def _calibrate(ranker: Head, parts: Iterable[RankerExamples]) -> Calibration:
+    """Probabilities of what the ranker recommends."""
+    scores, taken = [], []
+    for part in parts:
+        score_C = ranker.score(part.feature_CF)
+        recommended_C = part.recommended(score_C)
+        scores.append(score_C[recommended_C])
+        taken.append(part.taken_C[recommended_C])
+    return fit_calibration(np.concatenate(scores), np.concatenate(taken))
 
 
 def _validate(ranker: Head, origin: Origin, examples: Mapping[Task, RankerExamples]) -> dict[str, float]:
