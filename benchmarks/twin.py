@@ -1,16 +1,16 @@
 """K interests next to one: the same data, settings, sources and loss, trained with K and with 1.
 
     python benchmarks/twin.py DATA --split before-2011-11-01-until-2011-12-10 [--interests 4] [--seeds 3]
-        [--config experiments/uci.toml] [--popularity 0.5] [--diversity 0] [--twin-diversity 0] [--out FOLDER]
+        [--config experiments/uci.toml] [--balance 0] [--diversity 0] [--twin-diversity 0] [--out FOLDER]
 
 Prints Recall@50, NDCG@50, coverage@50 and the intra-list diversity of both and their difference on the held-out users,
 ranked by the score formula, as it was fitted and without popularity, whose weight decides over coverage more than
-anything else. A list can also be varied because it misses what the user is at. Lists of the same accuracy can be
-compared with --popularity, the weight of popularity that the system has in place of its fitted one while its twin keeps
-its own (choose it on a validation window), or with --diversity. A user's values are means over the seeds; the intervals
-are those of other users (paired bootstrap; for coverage the jackknife). Lists are compared in spaces that neither model
-has made: co-occurrence in the training events, categories and words of titles, where there are any. FOLDER keeps the
-runs, so that a second call goes on with them, and gets the figures as JSON and Markdown.
+anything else. A list can also be varied because it misses what the user is at. The balance is the same for both, and
+changes nothing for one interest; with --diversity, lists of the same accuracy can be compared. A user's values are
+means over the seeds; the intervals are those of other users (paired bootstrap; for coverage the jackknife). Lists are
+compared in spaces that neither model has made: co-occurrence in the training events, categories and words of titles,
+where there are any. FOLDER keeps the runs, so that a second call goes on with them, and gets the figures as JSON and
+Markdown.
 """
 
 from __future__ import annotations
@@ -50,18 +50,16 @@ BOOTSTRAP_SEED = 1
 
 @dataclass(frozen=True)
 class View:
-    """What is asked: a task, and what popularity weighs in the score; None: as fitted."""
+    """What is asked: a task, and whether popularity has its say in the score."""
 
     task: Task
-    gamma: float | None
-    twin_gamma: float | None
+    with_popularity: bool
 
     def __str__(self) -> str:
-        if self.gamma is None:
-            return f"task {self.task}, score as fitted"
-        if self.gamma == self.twin_gamma == 0.0:
-            return f"task {self.task}, score without popularity"
-        return f"task {self.task}, popularity weighs {self.gamma:g}, in the score of the twin as fitted"
+        return f"task {self.task}, {'score as fitted' if self.with_popularity else 'score without popularity'}"
+
+
+VIEWS = [View(task, with_popularity) for task in Task for with_popularity in (True, False)]
 
 
 @dataclass(frozen=True)
@@ -73,16 +71,10 @@ class Comparison:
     config: TrainConfig
     interest_count: int
     seeds: Sequence[int]
-    popularity: float | None
+    balance: float
     diversity: float
     twin_diversity: float
     folder: Path
-
-    @property
-    def views(self) -> list[View]:
-        """What both are asked, the score as it was fitted first."""
-        weights = [(None, None), (0.0, 0.0), *([] if self.popularity is None else [(self.popularity, None)])]
-        return [View(task, gamma, twin_gamma) for task in Task for gamma, twin_gamma in weights]
 
     def pipeline(self, interest_count: int, seed: int, train_part: Dataset) -> Pipeline:
         """The serving pipeline over a model, which is trained unless the folder has it."""
@@ -96,14 +88,14 @@ class Comparison:
 
     def rankings(self, interest_count: int, diversity: float, holdout: Holdout) -> dict[View, list[IntArray]]:
         """What the models of all seeds recommend."""
-        found: dict[View, list[IntArray]] = {view: [] for view in self.views}
+        found: dict[View, list[IntArray]] = {view: [] for view in VIEWS}
         for seed in self.seeds:
             fitted = self.pipeline(interest_count, seed, holdout.train)
-            for view in self.views:
-                gamma = view.gamma if interest_count == self.interest_count else view.twin_gamma
-                weighed = fitted.scoring if gamma is None else replace(fitted.scoring, gamma=gamma)
-                pipeline, cases = replace(fitted, scoring=weighed), Cases.of(holdout, view.task)
-                found[view].append(rank_with_pipeline(pipeline, cases, lambda _: None, diversity=diversity))
+            unpopular = replace(fitted, scoring=replace(fitted.scoring, gamma=0.0))
+            for view in VIEWS:
+                pipeline, cases = fitted if view.with_popularity else unpopular, Cases.of(holdout, view.task)
+                row_HR = rank_with_pipeline(pipeline, cases, lambda _: None, diversity=diversity, balance=self.balance)
+                found[view].append(row_HR)
         return found
 
     def contrasts(self) -> dict[View, list[Contrast]]:
@@ -114,7 +106,7 @@ class Comparison:
         spaces = item_spaces(holdout.train)
         return {
             view: contrast(Cases.of(holdout, view.task), many[view], one[view], spaces, BOOTSTRAP_SEED)
-            for view in self.views
+            for view in VIEWS
         }
 
 
@@ -125,7 +117,7 @@ def write(comparison: Comparison, contrasts: dict[View, list[Contrast]]) -> None
         "settings": comparison.config.model_dump(mode="json"),
         "interest_count": comparison.interest_count,
         "seeds": list(comparison.seeds),
-        "popularity": comparison.popularity,
+        "balance": comparison.balance,
         "diversity": comparison.diversity,
         "twin_diversity": comparison.twin_diversity,
         "confidence": CONFIDENCE,
@@ -148,7 +140,7 @@ def main() -> None:
     parser.add_argument("--interests", type=int, default=4, help="K of the system; its twin has 1")
     parser.add_argument("--seeds", type=int, default=3, help="how many runs of each")
     parser.add_argument("--config", type=Path, help="experiment with the settings of both; else the defaults")
-    parser.add_argument("--popularity", type=float, help="weight in the score of the system, in one more table")
+    parser.add_argument("--balance", type=float, default=0.0, help="of every request to both")
     parser.add_argument("--diversity", type=float, default=0.0, help="of every request to the system")
     parser.add_argument("--twin-diversity", type=float, default=0.0, help="of every request to its twin")
     parser.add_argument("--out", type=Path, default=Path("twin"), help="folder for runs and figures")
@@ -162,7 +154,7 @@ def main() -> None:
         config=read_experiment(arguments.config, {}).train if arguments.config else TrainConfig(),
         interest_count=arguments.interests,
         seeds=seeds,
-        popularity=arguments.popularity,
+        balance=arguments.balance,
         diversity=arguments.diversity,
         twin_diversity=arguments.twin_diversity,
         folder=arguments.out,

@@ -45,6 +45,9 @@ def recommend(
     diversity: Annotated[
         float, typer.Option(min=0, max=1, help="0: the order of the scores. 1: items as unlike each other as can be.")
     ] = 0.0,
+    balance: Annotated[
+        float, typer.Option(min=0, max=1, help="How much of its share of the list each interest is sure of.")
+    ] = 0.0,
     min_probability: Annotated[
         float, typer.Option(min=0, max=1, help="Leave out items that the user takes with less than this probability.")
     ] = 0.0,
@@ -65,6 +68,7 @@ def recommend(
             include_seen=include_seen,
             profile=None if profile is None else Profile(profile),
             diversity=diversity,
+            balance=balance,
             min_probability=min_probability,
             conditions=conditions,
         )

@@ -18,6 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from unbraid_core.attributes import Attributes
+from unbraid_core.balance import balanced
 from unbraid_core.blocking import block
 from unbraid_core.calibration import Calibration
 from unbraid_core.candidates import find_by_factors, find_by_interests, find_neighbours, find_own_items, find_popular
@@ -228,11 +229,17 @@ def _calibrate(pipeline: Pipeline, drafts: Sequence[Draft]) -> None:
 
 
 def _select(pipeline: Pipeline, drafts: Sequence[Draft]) -> None:
-    """The best ``limit`` candidates, as diverse as asked for; equal scores are ordered by row: answers repeat."""
+    """The best ``limit`` candidates, as balanced and diverse as asked for.
+
+    Equal scores are ordered by row: answers repeat.
+    """
     vectors_ID, categories = pipeline.item_vectors_ID, pipeline.categories
     for draft in drafts:
         query = draft.query
         best_C = np.lexsort((draft.row_C, -draft.score_C))
+        if query.balance > 0 and draft.interests is not None:
+            log_share_K = draft.interests.log_share_K
+            best_C = best_C[balanced(draft.interest_C[best_C], log_share_K, query.balance, query.limit)]
         best_R = best_C[diversify(draft.row_C[best_C], query.diversity, query.limit, vectors_ID, categories)]
         draft.removed["beyond_limit"] = len(draft.row_C) - len(best_R)
         draft.select(best_R)

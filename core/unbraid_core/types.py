@@ -197,6 +197,7 @@ class Query:
     ``filter`` and ``allowed_row_A`` say which items may come back at all; where both are None, any may.
     ``min_probability`` leaves out what is less likely, and with it all that no probability is known of.
     ``diversity`` is 0 for the order of the scores, up to 1 for items as unlike each other as can be: see ``diversify``.
+    ``balance`` is how much of its share of the list each interest is sure of, 0 to 1: see ``balanced``.
     """
 
     history: History
@@ -207,6 +208,7 @@ class Query:
     profile: Profile = Profile.FORMULA
     min_probability: float = 0.0
     diversity: float = 0.0
+    balance: float = 0.0
     filter: Filter | None = None
     allowed_row_A: IntArray | None = None
 

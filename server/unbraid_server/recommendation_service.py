@@ -70,6 +70,7 @@ class RecommendationService(RecommendationServiceServicer):
             excluded_row_X=excluded_row_X[excluded_row_X >= 0],
             profile=question.profile or model.profiles[0],
             diversity=question.diversity,
+            balance=question.balance,
             min_probability=question.min_probability,
             filter=question.filter,
             allowed_row_A=None if allowed_row_A is None else allowed_row_A[allowed_row_A >= 0],

@@ -77,6 +77,7 @@ class RecommendQuestion:
     excluded_item_ids: Sequence[str]
     profile: Profile | None
     diversity: float
+    balance: float
     min_probability: float
     filter: Filter | None
     allowed_item_ids: Sequence[str]
@@ -112,6 +113,7 @@ def parse_recommend(request: pb.RecommendRequest) -> RecommendQuestion:
         excluded_item_ids=_item_ids("excluded_item_ids", request.excluded_item_ids),
         profile=PROFILES[request.profile],
         diversity=_share("diversity", request.diversity),
+        balance=_share("balance", request.balance),
         min_probability=_share("min_probability", request.min_probability),
         filter=parse_filter(request.filter),
         allowed_item_ids=_item_ids("filter.allowed_item_ids", request.filter.allowed_item_ids),

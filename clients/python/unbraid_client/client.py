@@ -70,6 +70,7 @@ class UnbraidClient:
         excluded_item_ids: Iterable[str] = (),
         profile: Profile | None = None,
         diversity: float = 0.0,
+        balance: float = 0.0,
         min_probability: float = 0.0,
         conditions: Iterable[Condition] = (),
         allowed_item_ids: Iterable[str] | None = None,
@@ -86,6 +87,7 @@ class UnbraidClient:
             excluded_item_ids: items that must not come back, at most 10000.
             profile: how to rank; None takes LEARNED where the release has a ranker, and FORMULA where it has none.
             diversity: 0 for the order of the scores, up to 1 for items as unlike each other as can be.
+            balance: how much of its share of the list each interest is sure of, 0 to 1.
             min_probability: items that the user takes with less than this probability are left out.
             conditions: what items have to meet, all of it; at most 32.
             allowed_item_ids: no other items come back; at least one and at most 10000. None allows all.
@@ -106,6 +108,7 @@ class UnbraidClient:
             excluded_item_ids=excluded_item_ids,
             profile=profile,
             diversity=diversity,
+            balance=balance,
             min_probability=min_probability,
             conditions=conditions,
             allowed_item_ids=allowed_item_ids,

@@ -28,6 +28,7 @@ def recommend_request(
     excluded_item_ids: Iterable[str],
     profile: Profile | None,
     diversity: float,
+    balance: float,
     min_probability: float,
     conditions: Iterable[Condition],
     allowed_item_ids: Iterable[str] | None,
@@ -44,6 +45,7 @@ def recommend_request(
         excluded_item_ids=excluded_item_ids,
         profile=pb.RANKING_PROFILE_UNSPECIFIED if profile is None else _profile(profile),
         diversity=diversity,
+        balance=balance,
         min_probability=min_probability,
         filter=filter_message(conditions, allowed_item_ids),
     )

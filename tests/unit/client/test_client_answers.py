@@ -213,6 +213,7 @@ def test_every_argument_of_recommend_reaches_the_server(server: ScriptedServer, 
         excluded_item_ids={"50"},
         profile=Profile.LEARNED,
         diversity=0.25,
+        balance=0.5,
     )
     call("recommend", user_id="7")
 
@@ -225,6 +226,7 @@ def test_every_argument_of_recommend_reaches_the_server(server: ScriptedServer, 
         excluded_item_ids=["50"],
         profile=pb.RANKING_PROFILE_LEARNED,
         diversity=0.25,
+        balance=0.5,
     )
     assert defaults == pb.RecommendRequest(user_id="7", limit=20, seen_items=pb.SEEN_ITEMS_EXCLUDE)
 

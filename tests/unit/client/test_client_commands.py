@@ -143,12 +143,12 @@ def test_filters_are_asked_for_and_matches_are_counted(server: ScriptedServer, u
     assert "1,234 items match, and no more may come back" in " ".join(out.split())
 
 
-def test_diversity_is_asked_for(server: ScriptedServer, unbraid: Unbraid) -> None:
+def test_diversity_and_balance_are_asked_for(server: ScriptedServer, unbraid: Unbraid) -> None:
     server.answer(pb.RecommendResponse(recommendations=[pb.Recommendation(item_id="1")]))
 
-    unbraid("recommend", "--user", "7", "--diversity", "0.4")
+    unbraid("recommend", "--user", "7", "--diversity", "0.4", "--balance", "0.5")
 
-    assert server.requests[0].diversity == 0.4
+    assert (server.requests[0].diversity, server.requests[0].balance) == (0.4, 0.5)
 
 
 def test_an_answer_by_popularity_says_so(server: ScriptedServer, unbraid: Unbraid) -> None:

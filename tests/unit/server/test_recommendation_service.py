@@ -70,6 +70,7 @@ def ids(response: pb.RecommendResponse) -> list[str]:
     include_seen=st.booleans(),
     excluded=st.lists(st.sampled_from(ITEMS), max_size=4),
     diversity=st.sampled_from([0.0, 0.3, 1.0]),
+    balance=st.sampled_from([0.0, 0.5, 1.0]),
 )
 def test_an_answer_is_that_of_the_pipeline_item_for_item(
     service: RecommendationServiceStub,
@@ -79,6 +80,7 @@ def test_an_answer_is_that_of_the_pipeline_item_for_item(
     include_seen: bool,
     excluded: list[str],
     diversity: float,
+    balance: float,
 ) -> None:
     response = service.Recommend(
         pb.RecommendRequest(
@@ -88,13 +90,16 @@ def test_an_answer_is_that_of_the_pipeline_item_for_item(
             seen_items=pb.SEEN_ITEMS_INCLUDE if include_seen else pb.SEEN_ITEMS_EXCLUDE,
             excluded_item_ids=excluded,
             diversity=diversity,
+            balance=balance,
         )
     )
     known = model_v1.history(
         [each[0] for each in drawn], [NOW_S - each[1] for each in drawn], [each[2] for each in drawn], None
     )
     excluded_row_X = model_v1.catalogue.rows(excluded)
-    query = Query(known.history, float(NOW_S), limit, include_seen, excluded_row_X, diversity=diversity)
+    query = Query(
+        known.history, float(NOW_S), limit, include_seen, excluded_row_X, diversity=diversity, balance=balance
+    )
     [ranking] = model_v1.pipeline.recommend([query])
     assert ids(response) == model_v1.catalogue.ids(ranking.row_R)
     assert [each.score for each in response.recommendations] == ranking.score_R.tolist()
@@ -235,6 +240,8 @@ BAD_REQUESTS: list[tuple[str, pb.RecommendRequest | pb.GetInterestsRequest]] = [
     ("diversity", pb.RecommendRequest(user_id="u", diversity=-0.1)),
     ("diversity", pb.RecommendRequest(user_id="u", diversity=1.01)),
     ("diversity", pb.RecommendRequest(user_id="u", diversity=float("nan"))),
+    ("balance", pb.RecommendRequest(user_id="u", balance=-0.1)),
+    ("balance", pb.RecommendRequest(user_id="u", balance=1.01)),
     ("history.events", pb.RecommendRequest(history=pb.History(events=[event("k00")] * 10_001))),
     ("history.events[1].item_id", pb.RecommendRequest(history=history(event("k00"), event("")))),
     ("history.events[0].event_time", pb.RecommendRequest(history=history(pb.Event(item_id="k00")))),

@@ -27,7 +27,12 @@ class Pairs:
 
 
 def ask_pipeline(
-    pipeline: Pipeline, cases: Cases, profile: Profile, on_batch: Callable[[int], None], diversity: float = 0.0
+    pipeline: Pipeline,
+    cases: Cases,
+    profile: Profile,
+    on_batch: Callable[[int], None],
+    diversity: float = 0.0,
+    balance: float = 0.0,
 ) -> list[Ranking]:
     """Ask for RANK_COUNT items for every user at their moment; seen items may return in task all only.
 
@@ -37,6 +42,7 @@ def ask_pipeline(
         profile: how to rank.
         on_batch: called after each batch with the number of users it answered.
         diversity: of each query.
+        balance: of each query.
     """
     rankings: list[Ranking] = []
     for start in range(0, len(cases), BATCH_SIZE):
@@ -49,6 +55,7 @@ def ask_pipeline(
                 include_seen=cases.task is Task.ALL,
                 profile=profile,
                 diversity=diversity,
+                balance=balance,
             )
             for user in batch
         ]
@@ -64,9 +71,10 @@ def rank_with_pipeline(
     *,
     profile: Profile = Profile.FORMULA,
     diversity: float = 0.0,
+    balance: float = 0.0,
 ) -> IntArray:
     """The rows of ``ask_pipeline``: int64 [H, RANK_COUNT], best first, -1 after the end of a short ranking."""
-    return recommended_rows(ask_pipeline(pipeline, cases, profile, on_batch, diversity))
+    return recommended_rows(ask_pipeline(pipeline, cases, profile, on_batch, diversity, balance))
 
 
 def recommended_rows(rankings: Sequence[Ranking]) -> IntArray:

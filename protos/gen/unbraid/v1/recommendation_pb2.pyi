@@ -214,6 +214,7 @@ class RecommendRequest(_message.Message):
     DIVERSITY_FIELD_NUMBER: _builtins.int
     MIN_PROBABILITY_FIELD_NUMBER: _builtins.int
     FILTER_FIELD_NUMBER: _builtins.int
+    BALANCE_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
     """A user of the state store. One that it does not know is answered by popularity."""
     limit: _builtins.int
@@ -230,6 +231,11 @@ class RecommendRequest(_message.Message):
     """Leaves out items that the user takes with less than this probability; then the list may be short or empty. 0, the
     default, leaves out none. An answer by popularity knows no probabilities, so above 0 it is empty. Anything but a
     number from 0 to 1 is an error.
+    """
+    balance: _builtins.float
+    """How much of its share of the list each interest is sure of, in whole places: 0, the default, leaves it to the scores;
+    with 1 an interest with a third of the live mass has a third of the places, as far as it speaks for so many
+    candidates. Anything but a number from 0 to 1 is an error.
     """
     @_builtins.property
     def history(self) -> Global___History:
@@ -260,10 +266,11 @@ class RecommendRequest(_message.Message):
         diversity: _builtins.float = ...,
         min_probability: _builtins.float = ...,
         filter: _filter_pb2.Filter | None = ...,
+        balance: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["as_of_time", b"as_of_time", "filter", b"filter", "history", b"history", "subject", b"subject", "user_id", b"user_id"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of_time", b"as_of_time", "diversity", b"diversity", "excluded_item_ids", b"excluded_item_ids", "filter", b"filter", "history", b"history", "limit", b"limit", "min_probability", b"min_probability", "profile", b"profile", "seen_items", b"seen_items", "subject", b"subject", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of_time", b"as_of_time", "balance", b"balance", "diversity", b"diversity", "excluded_item_ids", b"excluded_item_ids", "filter", b"filter", "history", b"history", "limit", b"limit", "min_probability", b"min_probability", "profile", b"profile", "seen_items", b"seen_items", "subject", b"subject", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_subject: _TypeAlias = _typing.Literal["user_id", "history"]  # noqa: Y015
     _WhichOneofArgType_subject: _TypeAlias = _typing.Literal["subject", b"subject"]  # noqa: Y015
