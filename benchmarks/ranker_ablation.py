@@ -5,7 +5,7 @@
 Trains the model at the split and at the origins before it, asks for candidates, fits a ranker on the origins for every
 row of the tables, and ranks the candidates of the split. In the first table a row goes without a group of features; in
 the second without the candidates that only one source finds, and below that also without what the source says about
-the others. Give a validation split, not the test.
+the others; in the third another head ranks. Give a validation split, not the test.
 """
 
 from __future__ import annotations
@@ -29,8 +29,9 @@ from unbraid_training.evaluation.cases import Cases, Task
 from unbraid_training.evaluation.metrics import user_metrics
 from unbraid_training.experiment import read_experiment
 from unbraid_training.item_statistics import log_popularity
-from unbraid_training.ranker.booster import fit_booster
+from unbraid_training.ranker.config import HeadName
 from unbraid_training.ranker.examples import RankerExamples
+from unbraid_training.ranker.heads import fit_head
 from unbraid_training.ranker.origin import Origin, find_origins
 from unbraid_training.score_fit import ALL_TIME_S
 from unbraid_training.trainer import Trainer
@@ -59,23 +60,36 @@ def examples_at(origin: Origin, config: TrainConfig) -> Examples:
     for epoch in range(config.epochs):
         trainer.run_epoch(epoch, lambda: None)
     pipeline = model_pipeline(trainer.model.eval(), train, first_scoring(config), config.max_history)
-    return origin.examples(pipeline, config.ranker, config.seed, lambda: None)
+    with_products = config.ranker.model_copy(update={"head": "interactions"})
+    return origin.examples(pipeline, with_products, config.seed, lambda: None)
 
 
 @dataclass(frozen=True)
 class Variant:
-    """What a row goes without: columns, which are made constant, so that trees cannot split on them; and a source."""
+    """A row of a table.
+
+    Attributes:
+        name: of the row.
+        prefixes: how the columns begin that are made constant, so that trees cannot split on them.
+        source: whose candidates are left out where no other source finds them.
+        head: what ranks.
+        product: whether it is shown the products of interest and item.
+    """
 
     name: str
     prefixes: tuple[str, ...] = ()
     source: int = 0
+    head: HeadName = "trees"
+    product: bool = False
 
     def of(self, part: RankerExamples) -> RankerExamples:
         """The examples as this variant has them."""
         kept_C = (part.source_C & ~self.source) > 0
         user_C = np.repeat(np.arange(len(part.size_Q)), part.size_Q)
-        feature_CF = part.feature_CF[kept_C]
-        feature_CF[:, [name.startswith(self.prefixes) for name in FEATURE_NAMES]] = 0.0
+        column_count = part.feature_CF.shape[1] if self.product else len(FEATURE_NAMES)
+        feature_CF = part.feature_CF[kept_C, :column_count]
+        left_out = [position for position, name in enumerate(FEATURE_NAMES) if name.startswith(self.prefixes)]
+        feature_CF[:, left_out] = 0.0
         return RankerExamples(
             feature_CF=feature_CF,
             row_C=part.row_C[kept_C],
@@ -92,13 +106,19 @@ SOURCE_VARIANTS = [
     Variant("NEIGHBOURS at all", GROUPS["neighbours"], Source.NEIGHBOURS),
     Variant("FACTORS at all", GROUPS["factors"], Source.FACTORS),
 ]
+HEAD_VARIANTS = [
+    Variant("trees"),
+    Variant("network over the features", head="interactions"),
+    Variant("network over features and products", head="interactions", product=True),
+]
 
 
 def row_of(variant: Variant, earlier: list[Examples], now: Examples, test: Origin, config: TrainConfig) -> list[str]:
-    """Candidates, their recall, and Recall@50 and NDCG@50 of both tasks, the last two as means over seeds of trees."""
+    """Candidates, their recall, and Recall@50 and NDCG@50 of both tasks, the last two as means over two seeds."""
     parts = [variant.of(part) for examples in earlier for part in examples.values()]
     judged = {task: variant.of(part) for task, part in now.items()}
-    rankers = [fit_booster(parts, config.ranker, seed) for seed in (1, 2)]
+    ranked_by = config.ranker.model_copy(update={"head": variant.head})
+    rankers = [fit_head(parts, ranked_by, seed) for seed in (1, 2)]
     row = [variant.name]
     for task, part in judged.items():
         cases = test.cases[task]
@@ -138,8 +158,8 @@ def main() -> None:
         examples_at(origin, config) for origin in (test, *find_origins(rule, holdout.train, config.ranker, config.seed))
     ]
     columns = [f"{task} {name}" for task in Task for name in ("candidates", "recall", "R@50", "N@50")]
-    for variants in (FEATURE_VARIANTS, SOURCE_VARIANTS):
-        table = Table("without", *columns)
+    for title, variants in (("without", FEATURE_VARIANTS), ("without", SOURCE_VARIANTS), ("head", HEAD_VARIANTS)):
+        table = Table(title, *columns)
         for variant in variants:
             table.add_row(*row_of(variant, earlier, now, test, config))
         console.print(table)

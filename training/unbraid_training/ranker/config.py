@@ -32,7 +32,7 @@ class NetworkConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     hidden_count: Count = 64
-    epochs: Count = 3
+    epochs: Count = 4
     batch_size: Count = 4096
     learning_rate: Positive = 2e-3
     weight_decay: NotNegative = 0.01
