@@ -21,7 +21,6 @@ from unbraid_core.types import BoolArray, FloatArray, IntArray, SearchHits, Sear
 from unbraid_index.contract import checked_allowed, checked_queries, padded_hits
 from unbraid_index.family import Family, family_named
 from unbraid_index.planner import FilterPlanner
-from unbraid_index.product import best_products, flat_vectors
 from unbraid_index.rescoring import rescored, ties_by_row
 from unbraid_index.scan import scan
 
@@ -68,7 +67,7 @@ class FaissSearcher:
         self._family = family
         self._search_params = search_params
         self._item_vectors_ID = item_vectors_ID
-        self._vectors_ID = flat_vectors(index) if isinstance(index, faiss.IndexFlat) else None
+        self._products = None if family.products is None else family.products(index)
         self._planner = FilterPlanner.of(index, item_vectors_ID, filter_costs)
 
     @classmethod
@@ -128,7 +127,7 @@ class FaissSearcher:
         if allowed_I is not None:
             return self._planner.search(query_QD, count, checked_allowed(allowed_I, self.size))
         reach = min(count, self.size)
-        row_QC, score_QC = self._found(query_QD, reach, self._parameters(reach))
+        row_QC, score_QC = self._found(query_QD, reach)
         for look_further in (self._found_in_all, self._scanned):
             short_Q = row_QC[:, -1] < 0
             if not short_Q.any():
@@ -141,31 +140,30 @@ class FaissSearcher:
 
         Tuning must not count on filling: a setting that lives on it looks good and is slow.
         """
-        reach = min(count, self.size)
-        return SearchHits(*self._found(query_QD, reach, self._parameters(reach)))
+        return SearchHits(*self._found(query_QD, min(count, self.size)))
 
-    def _parameters(self, reach: int) -> faiss.SearchParameters | None:
-        return self._family.parameters(self._search_params, self._depth(reach))
+    def _found(self, query_QD: FloatArray, reach: int) -> tuple[IntArray, FloatArray]:
+        if self._products is not None:
+            return ties_by_row(*self._products.search(query_QD, reach, self._family.effort(self._search_params)))
+        return self._found_by_faiss(query_QD, reach, self._family.parameters(self._search_params, self._depth(reach)))
 
-    def _depth(self, reach: int) -> int:
-        return min(self._family.depth(self._search_params, reach), self.size)
+    def _found_in_all(self, query_QD: FloatArray, reach: int) -> tuple[IntArray, FloatArray]:
+        return self._found_by_faiss(query_QD, reach, self._family.walk.filling(self._index, self._depth(reach)))
 
-    def _found(
+    def _scanned(self, query_QD: FloatArray, reach: int) -> tuple[IntArray, FloatArray]:
+        """A graph may not lead to every row, and a fast scan drops rows of the lowest possible score."""
+        return scan(self._item_vectors_ID, np.arange(self.size), query_QD, reach)
+
+    def _found_by_faiss(
         self, query_QD: FloatArray, reach: int, parameters: faiss.SearchParameters | None
     ) -> tuple[IntArray, FloatArray]:
-        if self._vectors_ID is not None:
-            return ties_by_row(*best_products(self._vectors_ID, query_QD, reach))
         score_QS, row_QS = self._index.search(query_QD, self._depth(reach), params=parameters)
         if self._family.lossy:
             return rescored(self._item_vectors_ID, row_QS, query_QD, reach)
         return ties_by_row(row_QS, score_QS)
 
-    def _found_in_all(self, query_QD: FloatArray, reach: int) -> tuple[IntArray, FloatArray]:
-        return self._found(query_QD, reach, self._family.walk.filling(self._index, self._depth(reach)))
-
-    def _scanned(self, query_QD: FloatArray, reach: int) -> tuple[IntArray, FloatArray]:
-        """A graph may not lead to every row, and a fast scan drops rows of the lowest possible score."""
-        return scan(self._item_vectors_ID, np.arange(self.size), query_QD, reach)
+    def _depth(self, reach: int) -> int:
+        return min(self._family.depth(self._search_params, reach), self.size)
 
 
 @contextmanager

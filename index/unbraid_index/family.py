@@ -8,12 +8,13 @@ vectors of the release, which so are stored once.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import faiss
 
 from unbraid_core.errors import IncompatibleError
+from unbraid_index.product import FlatProducts, ListProducts, Products
 from unbraid_index.walk import Everything, Graph, NearestLists, Walk
 
 __all__ = ["FAMILIES", "SHORTLIST", "Family", "family_named", "list_count"]
@@ -31,7 +32,8 @@ class Family:
 
     Attributes:
         name: in manifests and reports.
-        factory: how ``faiss.index_factory`` calls it; ``{lists}`` and ``{dimension}`` are filled in.
+        factory: how ``faiss.index_factory`` calls it; ``{lists}``, ``{few}`` (a quarter of them) and
+            ``{dimension}`` are filled in.
         index_class: what FAISS makes of it.
         walk: how it is searched.
         bits: for each dimension of a vector.
@@ -41,6 +43,7 @@ class Family:
         fewest_items: in smaller catalogues it is not tried.
         most_items: in larger ones neither.
         equal_norms: it finds little where norms differ.
+        products: how its vectors are searched without FAISS, where that is faster.
         slow_to_make: making it takes so long that one over a sample has to promise something first.
     """
 
@@ -55,6 +58,7 @@ class Family:
     fewest_items: int = 0
     most_items: int | None = None
     equal_norms: bool = False
+    products: Callable[[faiss.Index], Products] | None = None
     slow_to_make: bool = False
 
     @property
@@ -65,7 +69,8 @@ class Family:
 
     def factory_of(self, item_count: int, dimension: int) -> str:
         """How ``faiss.index_factory`` calls the index of a catalogue."""
-        return self.factory.format(lists=list_count(item_count), dimension=dimension)
+        lists = list_count(item_count)
+        return self.factory.format(lists=lists, few=max(1, lists // 4), dimension=dimension)
 
     def size_bytes(self, item_count: int, dimension: int) -> int:
         """About how much memory it takes, beside the item vectors."""
@@ -93,8 +98,11 @@ class Family:
             search_params: one value for each of ``knobs``.
             depth: how many rows are asked for.
         """
-        effort = 1 if self.walk.knob is None else search_params[self.walk.knob]
-        return self.walk.parameters(effort, depth)
+        return self.walk.parameters(self.effort(search_params), depth)
+
+    def effort(self, search_params: Mapping[str, int]) -> int:
+        """How hard a search with these parameters looks."""
+        return 1 if self.walk.knob is None else search_params[self.walk.knob]
 
     def depth(self, search_params: Mapping[str, int], count: int) -> int:
         """How many rows the index proposes where ``count`` are asked for."""
@@ -104,7 +112,7 @@ class Family:
 _LISTS, _EVERYTHING = NearestLists(), Everything()
 
 FAMILIES = (
-    Family("flat", "Flat", faiss.IndexFlat, _EVERYTHING, bits=32, most_items=2_000_000),
+    Family("flat", "Flat", faiss.IndexFlat, _EVERYTHING, bits=32, most_items=2_000_000, products=FlatProducts.of),
     Family("sq_fp16", "SQfp16", faiss.IndexScalarQuantizer, _EVERYTHING, bits=16, lossy=True, most_items=2_000_000),
     Family(
         "pq_fast_scan",
@@ -116,11 +124,23 @@ FAMILIES = (
         mapped=False,
         fewest_items=1_000,
     ),
+    # Many vectors in each of a few lists: one product for each list.
+    Family(
+        "ivf_product",
+        "IVF{few},Flat",
+        faiss.IndexIVFFlat,
+        _LISTS,
+        bits=32,
+        extra_bytes=8,
+        fewest_items=10_000,
+        most_items=2_000_000,
+        products=ListProducts.of,
+    ),
     Family("ivf_flat", "IVF{lists},Flat", faiss.IndexIVFFlat, _LISTS, 32, 8, fewest_items=10_000, most_items=2_000_000),
     Family("ivf_sq8", "IVF{lists},SQ8", faiss.IndexIVFScalarQuantizer, _LISTS, 8, 8, lossy=True, fewest_items=10_000),
     Family(
         "ivf_pq_fast_scan",
-        "IVF{lists},PQ{dimension}x4fs",
+        "IVF{few},PQ{dimension}x4fsr",
         faiss.IndexIVFPQFastScan,
         _LISTS,
         bits=4,

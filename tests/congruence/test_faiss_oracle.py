@@ -71,7 +71,9 @@ def test_flat_is_congruent_with_the_oracle(case: Case) -> None:
 @settings(max_examples=50, deadline=None)
 @given(cases(smallest=64))
 def test_ivf_that_scans_all_lists_is_congruent_with_the_oracle(case: Case) -> None:
-    assert_congruent(searcher("ivf_flat", {"nprobe": list_count(len(case.item_vectors_ID))}, case), case)
+    lists = list_count(len(case.item_vectors_ID))
+    assert_congruent(searcher("ivf_flat", {"nprobe": lists}, case), case)
+    assert_congruent(searcher("ivf_product", {"nprobe": lists // 4}, case), case)
 
 
 @settings(max_examples=50, deadline=None)

@@ -56,6 +56,8 @@ OPENERS: dict[str, Opener] = {
     "ivf": opener("ivf_flat", {"nprobe": 8}),
     "ivf, one list": opener("ivf_flat", {"nprobe": 1}),
     "ivf, cheap lists": opener("ivf_flat", {"nprobe": 1}, CHEAP_LISTS),
+    "products over lists": opener("ivf_product", {"nprobe": 1}),
+    "products over lists, cheap lists": opener("ivf_product", {"nprobe": 4}, CHEAP_LISTS),
     "sq8": opener("ivf_sq8", {"nprobe": 8, "shortlist_percent": 150}),
     "sq8, graph of centroids": opener("ivf_hnsw_sq8", {"nprobe": 1, "shortlist_percent": 100}),
     "fast scan": opener("pq_fast_scan", {"shortlist_percent": 300}),
