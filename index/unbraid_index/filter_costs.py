@@ -1,4 +1,4 @@
-"""Measuring what a search among allowed rows costs on an index, and how little may promise more to be looked into."""
+"""Measuring what a search among allowed rows costs on an index, and how much may be left out."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ __all__ = ["measure_filter_costs"]
 LEAST_CALLS = 10
 MOST_CALLS = 24
 OWN_FILTERS = 8
-SHARES = (0.5, 0.25)
+SHARES = (0.5, 0.15)
 USUAL = "0.5 at random"
-MISSED_SHARES = [0.04 / 2**halvings for halvings in range(10)]
+MISSED_SHARES = [0.32 / 2 ** (halvings / 2) for halvings in range(16)]
 BLOCK = 65_536
 
 
@@ -53,7 +53,7 @@ def measure_filter_costs(
 ) -> FilterCosts | None:
     """The costs of an index with lists; None where it has none, or where they save nothing.
 
-    Filters allow a half or a quarter of the rows: at random, and those nearest to and farthest from an item or a query.
+    Filters allow 50% or 15% of the rows: at random, and those nearest to and farthest from an item or a query.
     Every kind of filter has to reach the target.
 
     Args:

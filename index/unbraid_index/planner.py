@@ -1,8 +1,8 @@
 """How a search among allowed rows runs: the cheaper of two ways, by costs that were measured when the index was built.
 
 SCAN compares with every allowed row: exact, and hard to beat where few are allowed. LISTS compares with the allowed
-rows in inverted lists of the index: first in those nearest to the queries, then in all that are expected to hold better
-ones than were found. Where these turn out to be most of what is allowed, it becomes a SCAN.
+rows in inverted lists of the index: first in those nearest to the queries, then in others, until hardly any better ones
+are expected in the rest. Where that turns out to be most of what is allowed, it becomes a SCAN.
 
 Both gather rows and multiply once for all queries of a call. FAISS can search among allowed rows with a selector, one
 query at a time; that takes longer even in the same lists, docs/filters.md has the figures.
@@ -62,8 +62,7 @@ class FilterPlanner:
         lists, costs = self._lists, self._costs
         if lists is None or costs is None:
             return None
-        allowed_count = int(np.count_nonzero(allowed_I))
-        scan_ns = costs.scan_ns(allowed_count)
+        scan_ns = costs.scan_ns(int(np.count_nonzero(allowed_I)))
         if scan_ns <= costs.usual_ns:
             return None
         around = Surroundings.of(lists, query_QD, allowed_I)
@@ -71,9 +70,7 @@ class FilterPlanner:
         row_QC, score_QC = scan(self._item_vectors_ID, around.rows(nearest_L), query_QD, count)
         if row_QC.shape[1] < count:
             return None
-        # The fewer are allowed, the more lists hold few of them, and what these hold together must not grow.
-        missed = costs.missed_share * count * allowed_count / len(allowed_I)
-        further_L = around.promising(score_QC[:, -1], missed, costs.spread_factor) & ~nearest_L
+        further_L = around.promising(score_QC[:, -1], nearest_L, costs.missed_share * count, costs.spread_factor)
         if costs.lists_ns(around.listed_count(further_L), around.allowed_count(further_L)) >= scan_ns:
             return None
         further = scan(self._item_vectors_ID, around.rows(further_L), query_QD, count)

@@ -11,7 +11,7 @@ from unbraid_index.lists import NO_ROWS, SAMPLES_PER_LIST, RowLists
 
 __all__ = ["Surroundings"]
 
-SHARE_OF_SAMPLE = np.full(SAMPLES_PER_LIST, 1.0 / SAMPLES_PER_LIST, np.float32)
+ONE_EACH = np.ones(SAMPLES_PER_LIST, np.float32)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,7 +34,9 @@ class Surroundings:
     def of(cls, lists: RowLists, query_QD: FloatArray, allowed_I: BoolArray) -> Surroundings:
         """What samples of the lists say."""
         allowed_LS = allowed_I.take(lists.sample_row_LS).astype(np.float32)
-        allowed_L = lists.size_L.astype(np.float32) * (allowed_LS @ SHARE_OF_SAMPLE)
+        # A list without an allowed sample may hold allowed rows all the same: all rows together are one more sample.
+        share_L = (allowed_LS @ ONE_EACH + np.float32(allowed_I.mean())) / (SAMPLES_PER_LIST + 1)
+        allowed_L = lists.size_L.astype(np.float32) * share_L
         return cls(lists, allowed_I, allowed_L, query_QD @ lists.centre_LD.T)
 
     def nearest(self, rows_per_query: int) -> BoolArray:
@@ -47,22 +49,29 @@ class Surroundings:
         nearest_L[order_QL[wanted_QL]] = True
         return nearest_L
 
-    def promising(self, lowest_score_Q: FloatArray, row_count: float, spread_factor: float) -> BoolArray:
-        """Lists that are expected to hold more than so many allowed rows that are better for a query: bool [L].
+    def promising(
+        self, lowest_score_Q: FloatArray, chosen_L: BoolArray, missed_count: float, spread_factor: float
+    ) -> BoolArray:
+        """Lists without which a query is expected to miss more than so many better allowed rows: bool [L].
 
         The inner products within a list are taken as normally distributed; beyond the mean, the share above a score is
         bounded by Chernoff: exp(-z^2 / 2) / 2.
 
         Args:
             lowest_score_Q: of the worst row that each query has found so far.
-            row_count: how many rows.
+            chosen_L: lists in which nothing can be missed.
+            missed_count: how many rows may be missed.
             spread_factor: how much wider than ``spread_L`` the inner products of a query are spread.
         """
-        z_QL = (lowest_score_Q[:, None] - self.score_QL) / (spread_factor * self.lists.spread_L)
-        beyond_QL = 0.5 * np.exp(-0.5 * np.square(z_QL))
-        share_QL = np.where(z_QL < 0, 1.0 - beyond_QL, beyond_QL)
-        most_L: FloatArray = (self.allowed_L * share_QL).max(axis=0, initial=0.0)
-        promising_L: BoolArray = most_L > row_count
+        other_M = np.flatnonzero(~chosen_L)
+        score_QM, spread_M = self.score_QL[:, other_M], spread_factor * self.lists.spread_L[other_M]
+        z_QM = (lowest_score_Q[:, None] - score_QM) / spread_M
+        beyond_QM = 0.5 * np.exp(-0.5 * np.square(z_QM))
+        expected_QM = self.allowed_L[other_M] * np.where(z_QM < 0, 1.0 - beyond_QM, beyond_QM)
+        order_QM = np.argsort(expected_QM, axis=1)
+        missed_QM = np.cumsum(np.take_along_axis(expected_QM, order_QM, axis=1), axis=1)
+        promising_L = np.zeros(len(chosen_L), np.bool_)
+        promising_L[other_M[order_QM[missed_QM > missed_count]]] = True
         return promising_L
 
     def listed_count(self, chosen_L: BoolArray) -> int:

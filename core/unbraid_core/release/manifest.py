@@ -151,8 +151,8 @@ class IndexSpec(_Strict):
 class FilterCosts(_Strict):
     """What a search among allowed rows costs on this index, as measured when it was built, and what it may leave out.
 
-    A list of the index is looked into where it is expected to hold more than ``missed_share`` of the wanted number of
-    rows, times the share of rows that are allowed: so the recall that the index was built for is reached with filters.
+    Lists of the index are left out as long as no more than ``missed_share`` of the wanted rows are expected in them:
+    so the recall that the index was built for is reached with filters, too.
     """
 
     missed_share: Annotated[float, Field(gt=0)]
