@@ -3,7 +3,8 @@
     OMP_NUM_THREADS=1 python -m benchmarks.filters [--items 100000] [--sets clustered unclustered] [--users 60]
 
 An index is built as ``unbraid index build`` does, to a merged recall of 0.99. Filters let 50 to 0.05% of the items
-through: at random, those nearest to an item, and for each user those nearest to and farthest from an interest of theirs.
+through: at random, those nearest to an item, and for each user those nearest to and farthest from one of their
+interests.
 A request is the 4 interests of a user, 200 items each. Every filtered request is followed by the same one without the
 filter, so that a busy machine hits both alike; times are those that the thread was at work.
 

@@ -74,10 +74,14 @@ def measure_filter_costs(
     [usual] = kinds[USUAL]
     costs = _timed(lists, item_vectors_ID, usual, count)
     for missed_share in MISSED_SHARES:
-        costs = costs.model_copy(update={"missed_share": missed_share})
-        planner = FilterPlanner(item_vectors_ID, lists, costs)
+        trial = costs.model_copy(update={"missed_share": missed_share})
+        usual_ns = _usual_ns(FilterPlanner(item_vectors_ID, lists, trial), usual, count)
+        if usual_ns >= costs.scan_ns(int(np.count_nonzero(usual.allowed_I))):
+            return None
+        trial = trial.model_copy(update={"usual_ns": usual_ns})
+        planner = FilterPlanner(item_vectors_ID, lists, trial)
         if all(_recall(planner, cases, count) >= recall_target for cases in kinds.values()):
-            return _with_usual_time(costs, planner, usual, count)
+            return trial
     return None
 
 
@@ -140,12 +144,8 @@ def _timed(lists: RowLists, item_vectors_ID: ItemVectors, usual: _Case, count: i
     )
 
 
-def _with_usual_time(costs: FilterCosts, planner: FilterPlanner, case: _Case, count: int) -> FilterCosts | None:
-    """None where a scan would be as quick."""
-    usual_ns = _median_ns(len(case.query_BQD), lambda b: planner.search(case.query_BQD[b], count, case.allowed_I))
-    if usual_ns >= costs.scan_ns(int(np.count_nonzero(case.allowed_I))):
-        return None
-    return costs.model_copy(update={"usual_ns": usual_ns})
+def _usual_ns(planner: FilterPlanner, usual: _Case, count: int) -> float:
+    return _median_ns(len(usual.query_BQD), lambda b: planner.search(usual.query_BQD[b], count, usual.allowed_I))
 
 
 def _spread_factor(lists: RowLists, item_vectors_ID: ItemVectors, query_BQD: FloatArray) -> float:

@@ -35,8 +35,8 @@ class Surroundings:
         """What samples of the lists say."""
         allowed_LS = allowed_I.take(lists.sample_row_LS).astype(np.float32)
         # A list without an allowed sample may hold allowed rows all the same: all rows together are one more sample.
-        share_L = (allowed_LS @ ONE_EACH + np.float32(allowed_I.mean())) / (SAMPLES_PER_LIST + 1)
-        allowed_L = lists.size_L.astype(np.float32) * share_L
+        share_L: FloatArray = (allowed_LS @ ONE_EACH + np.float32(allowed_I.mean())) / np.float32(SAMPLES_PER_LIST + 1)
+        allowed_L: FloatArray = lists.size_L.astype(np.float32) * share_L
         return cls(lists, allowed_I, allowed_L, query_QD @ lists.centre_LD.T)
 
     def nearest(self, rows_per_query: int) -> BoolArray:
