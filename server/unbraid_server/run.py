@@ -10,6 +10,7 @@ from collections.abc import Callable
 from structlog.typing import FilteringBoundLogger
 
 from unbraid_server.active_model import ActiveModel
+from unbraid_server.allocator import keep_memory_together
 from unbraid_server.logs import open_log
 from unbraid_server.model import Model, load_model
 from unbraid_server.onnx_session import INTRA_OP_THREADS
@@ -41,6 +42,7 @@ def run(settings: ServerSettings, on_ready: Callable[[str, str], None]) -> None:
         InvalidInput: the state or catalogue file cannot be written.
         Unavailable: the address cannot be had.
     """
+    keep_memory_together()
     log = open_log(settings.log_level)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
