@@ -32,7 +32,7 @@ def test_every_stretch_takes_as_many_steps_as_were_announced(tiny_watcher: Watch
     assert titles == [
         *("choosing epochs", "fitting the score", "training on all"),
         "ranker, origin 1: asking for candidates",
-        *(f"ranker, origin {number}: {what}" for number in (2, 3) for what in ("training", "asking for candidates")),
+        *(f"ranker, origin {number}: {what}" for number in (2, 3, 4) for what in ("training", "asking for candidates")),
         "ranker: fitting",
     ]
     assert tiny_watcher.advances == [step_count for _, step_count, _ in tiny_watcher.stretches]
