@@ -55,6 +55,35 @@ def test_the_interests_of_an_answer_are_those_that_are_asked_for_alone(make_worl
     assert_same_interests(pipeline.recommend([query])[0].interests, pipeline.interests([query])[0])
 
 
+@pytest.mark.parametrize("event_count", [0, 12])
+def test_who_blocks_many_rows_gets_what_the_list_of_the_others_gives(make_world: MakeWorld, event_count: int) -> None:
+    small, _ = make_world(3)
+    count, copies = len(small.item_vectors_ID), 600 // len(small.item_vectors_ID) + 1
+    item_vectors_ID = np.tile(small.item_vectors_ID[:], (copies, 1))
+    log_popularity_I = np.tile(small.log_popularity_I[:], copies)
+    pipeline = replace(
+        small,
+        searcher=ExactSearcher(item_vectors_ID),
+        item_vectors_ID=item_vectors_ID,
+        log_popularity_I=log_popularity_I,
+        popular_row_I=np.argsort(-log_popularity_I, kind="stable"),
+    )
+    history = History(
+        np.arange(event_count) % count, NOW_S - np.arange(12.0)[:event_count], np.zeros(event_count, np.int64)
+    )
+    blocked_row_X, other_row_A = np.arange(400), np.arange(400, len(item_vectors_ID))
+    blocking, listing = pipeline.recommend(
+        [
+            Query(history, NOW_S, 20, include_seen=True, excluded_row_X=blocked_row_X),
+            Query(history, NOW_S, 20, include_seen=True, allowed_row_A=other_row_A),
+        ]
+    )
+    assert len(blocking.row_R) == 20
+    assert_same(blocking, listing)
+    assert blocking.allowed_count == listing.allowed_count == listing.matching_count == len(other_row_A)
+    assert blocking.matching_count is None
+
+
 def test_no_query_no_answer(make_world: MakeWorld) -> None:
     pipeline, _ = make_world(1)
     assert pipeline.recommend([]) == []
