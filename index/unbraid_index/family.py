@@ -166,7 +166,7 @@ FAMILIES = (
         Graph(),
         bits=32,
         extra_bytes=280,
-        fewest_items=10_000,
+        fewest_items=20_000,
         most_items=1_000_000,
         equal_norms=True,
         slow_to_make=True,
