@@ -75,9 +75,8 @@ def take_turns(contestants: Sequence[Contestant], probe: RecallProbe, rounds: in
     for _ in range(rounds):
         for start in range(0, probe.user_count, 50):
             for contestant, own_s in zip(contestants, taken_s, strict=True):
-                search = contestant.engine.search(contestant.setting)
                 users = range(start, min(start + 50, probe.user_count))
-                own_s += [probe.timed(search, user)[1] for user in users]
+                own_s += [probe.timed(contestant.search, user)[1] for user in users]
     return [1e3 * np.array(own_s) for own_s in taken_s]
 
 
