@@ -87,8 +87,10 @@ class Batcher:
         job.turn.acquire()
         self._enter(job, client)
         job.turn.acquire()
-        if job.batch:
-            self._lead(job.batch)
+        # A job that went on listing itself would keep its model alive until the next collection of garbage.
+        batch, job.batch = job.batch, []
+        if batch:
+            self._lead(batch)
         if job.error is not None:
             raise job.error
         return job.rankings
