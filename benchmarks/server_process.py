@@ -19,5 +19,7 @@ def server_process(releases: Path) -> Iterator[tuple[str, int]]:
     order = ["serve", "--port", "0", "--releases", str(releases), "--state", str(releases.parent / "state.db")]
     with subprocess.Popen([*UNBRAID, *order], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         assert process.stdout
-        yield process.stdout.readline().split()[2].rstrip(","), process.pid
-        process.terminate()
+        try:
+            yield process.stdout.readline().split()[2].rstrip(","), process.pid
+        finally:
+            process.terminate()

@@ -68,8 +68,10 @@ def load(target: str, options: argparse.Namespace, folder: Path, calls: list[Cal
     order += ["--clients", str(options.clients), "--rate", str(options.rate)]
     command = [sys.executable, "-m", "benchmarks.steady_load", *order]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        yield
-        until.touch()
+        try:
+            yield
+        finally:
+            until.touch()
         calls += parse_calls(process.communicate()[0])
 
 
