@@ -5,7 +5,7 @@ rows in inverted lists of the index: first in those nearest to the queries, then
 are expected in the rest. Where that turns out to be most of what is allowed, it becomes a SCAN.
 
 Both gather rows and multiply once for all queries of a call. FAISS can search among allowed rows with a selector, one
-query at a time; that takes longer even in the same lists, docs/filters.md has the figures.
+query at a time; that takes longer even in the same lists.
 """
 
 from __future__ import annotations
