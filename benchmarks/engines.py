@@ -129,7 +129,8 @@ class Usearch:
         """Connectivity 16, expansion_add 200."""
         from usearch.index import Index  # noqa: PLC0415 - in an extra
 
-        self._index = Index(
+        # Its stubs miss the setter of the expansion.
+        self._index: Any = Index(
             ndim=item_vectors_ID.shape[1],
             metric="ip",
             dtype="f32",
@@ -149,7 +150,7 @@ class Usearch:
         def answer(query_QD: FloatArray, count: int) -> SearchHits:
             return _hits(self._index.search(query_QD, count, threads=1).keys)
 
-        self._index.expansion_search = setting["expansion"]  # type: ignore[misc]  # the stubs miss the setter
+        self._index.expansion_search = setting["expansion"]
         return answer
 
     def size_bytes(self) -> int:

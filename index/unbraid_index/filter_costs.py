@@ -14,7 +14,7 @@ from unbraid_core.item_vectors import ItemVectors
 from unbraid_core.release import FilterCosts
 from unbraid_core.types import BoolArray, FloatArray
 from unbraid_index.lists import RowLists
-from unbraid_index.planner import FilterPlanner
+from unbraid_index.planner import LEAST_SHARE, FilterPlanner
 from unbraid_index.progress import OnProgress
 from unbraid_index.recall import SAME_SCORE
 from unbraid_index.scan import scan
@@ -25,7 +25,7 @@ __all__ = ["measure_filter_costs"]
 LEAST_CALLS = 10
 MOST_CALLS = 24
 OWN_FILTERS = 8
-SHARES = (0.5, 0.15)
+SHARES = (0.5, 0.2, LEAST_SHARE)
 USUAL = "0.5 at random"
 MISSED_SHARES = [0.32 / 2 ** (halvings / 2) for halvings in range(16)]
 BLOCK = 65_536
@@ -53,8 +53,8 @@ def measure_filter_costs(
 ) -> FilterCosts | None:
     """The costs of an index with lists; None where it has none, or where they save nothing.
 
-    Filters allow 50% or 15% of the rows: at random, and those nearest to and farthest from an item or a query.
-    Every kind of filter has to reach the target.
+    Filters allow 50%, 20% or a twelfth of the rows: at random, and those nearest to and farthest from an item or a
+    query. Every kind of filter has to reach the target.
 
     Args:
         index: over the vectors.

@@ -10,6 +10,7 @@ query at a time; that takes longer even in the same lists.
 
 from __future__ import annotations
 
+import math
 from typing import Self
 
 import faiss
@@ -23,7 +24,12 @@ from unbraid_index.lists import RowLists
 from unbraid_index.scan import scan
 from unbraid_index.surroundings import Surroundings
 
-__all__ = ["FilterPlanner"]
+__all__ = ["LEAST_SHARE", "FilterPlanner"]
+
+USUAL_SHARE = 0.5
+"""Of the rows; what ``FilterCosts.usual_ns`` is about."""
+LEAST_SHARE = 1 / 12
+"""Where less is allowed it is always a scan. Costs are measured down to here, and no farther."""
 
 FIRST_ROWS = 2
 """For each wanted row so many allowed ones are looked at first, to learn what a good one scores."""
@@ -62,8 +68,11 @@ class FilterPlanner:
         lists, costs = self._lists, self._costs
         if lists is None or costs is None:
             return None
-        scan_ns = costs.scan_ns(int(np.count_nonzero(allowed_I)))
-        if scan_ns <= costs.usual_ns:
+        allowed_count = int(np.count_nonzero(allowed_I))
+        scan_ns = costs.scan_ns(allowed_count)
+        share = allowed_count / len(allowed_I)
+        # The fewer rows are allowed, the more lists it takes: about as the root of the share, where that was measured.
+        if share < LEAST_SHARE or scan_ns <= costs.usual_ns * math.sqrt(USUAL_SHARE / share):
             return None
         around = Surroundings.of(lists, query_QD, allowed_I)
         nearest_L = around.nearest(FIRST_ROWS * count)
