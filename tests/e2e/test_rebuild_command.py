@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -68,18 +69,29 @@ def test_a_second_rebuild_is_one_clear_line(store: ReleaseStore) -> None:
     assert f"error: {store.root}: process {os.getpid()} rebuilds a release already" in done.stderr
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Processes take SIGINT, even where the tests were started to ignore it, as shells do behind an ampersand."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_changes_are_watched_until_ctrl_c(store: ReleaseStore, catalogue: SqliteCatalogueStore) -> None:
     command = [*REBUILD, "--releases", str(store.root), "--watch-changes", "2"]
     first = store.current_id()
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stdout
-        catalogue.apply([ItemChange("k00", None)])
-        catalogue.apply([ItemChange("k01", None)])
-        while not (line := process.stdout.readline()).startswith("next: "):
-            assert line, process.communicate()[1]
-        assert store.manifest().parent == first
-        assert store.manifest().catalogue_sequence == 2
-        process.send_signal(signal.SIGINT)
-        assert process.wait(TIMEOUT_S) == INTERRUPTED
-        process.communicate()
+        try:
+            assert process.stdout
+            catalogue.apply([ItemChange("k00", None)])
+            catalogue.apply([ItemChange("k01", None)])
+            while not (line := process.stdout.readline()).startswith("next: "):
+                assert line, process.communicate()[1]
+            assert store.manifest().parent == first
+            assert store.manifest().catalogue_sequence == 2
+            process.send_signal(signal.SIGINT)
+            assert process.wait(TIMEOUT_S) == INTERRUPTED
+        finally:
+            process.kill()
     assert len(store.list()) == 2
