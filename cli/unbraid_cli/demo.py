@@ -106,7 +106,7 @@ def _print_head(home: Path, data: Path | None, synthetic: bool) -> None:
     if data is not None:
         duration = "a minute, or more with many events"
     else:
-        duration = "less than a minute" if synthetic else "about 2 minutes on 2 cores"
+        duration = "less than a minute" if synthetic else "about 3 minutes on 2 cores"
     console.print("[bold]unbraid[/bold]: from events to recommendations over gRPC, one command after the other.")
     console.print(f"The first run takes {duration}, later ones a few seconds. It is all kept in {home}.", markup=False)
 
