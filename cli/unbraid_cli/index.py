@@ -125,6 +125,7 @@ def rebuild(
     new_items = _read_items(items)
 
     def rebuild_once(*, activate: bool) -> None:
+        """Fold in what has changed by now."""
         with stored_changes(changes_file) as changes, step_progress() as on_progress:
             indexed = rebuild_release(
                 store,

@@ -96,16 +96,21 @@ def tune_release(
             "query_source": queries.source,
         }
     )
+    manifest = _publish_child(store, release, following, created_time)
+    return TunedRelease(manifest, spec, held_out.measure(searcher.search), tuned.held_out, trials)
+
+
+def _publish_child(store: ReleaseStore, release: Release, index: IndexSpec, created_time: datetime) -> ReleaseManifest:
+    """All files of the release, searched in another way."""
     with Staging(store.root) as staging:
-        manifest = publish_release(
+        return publish_release(
             staging,
             release,
-            index=following,
+            index=index,
             parent=release.manifest.release_id,
             created_time=created_time,
             catalogue_sequence=release.manifest.catalogue_sequence,
         )
-    return TunedRelease(manifest, spec, held_out.measure(searcher.search), tuned.held_out, trials)
 
 
 def bench_index(

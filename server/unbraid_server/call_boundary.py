@@ -84,6 +84,7 @@ class _Boundary:
 
     @contextmanager
     def around(self, context: grpc.ServicerContext) -> Iterator[None]:
+        """Log and count what happens inside, and end the call with a status where it raises."""
         start_s = time.perf_counter()
         request_id = secrets.token_hex(8)
         release_id = self.active.current().release_id

@@ -77,6 +77,7 @@ class _ReleaseCollector(Collector):
         self._recall = recall
 
     def collect(self) -> Iterator[Metric]:
+        """The release, its catalogue, and what its index finds of live questions."""
         model = self._active.current()
         release = GaugeMetricFamily("unbraid_release", "1 for the release that answers.", labels=["release_id"])
         release.add_metric([model.release_id], 1.0)

@@ -78,7 +78,7 @@ def test_signing_again_replaces_the_signature(store: ReleaseStore, keys: tuple[P
     write_key_pair(tmp_path / "other", tmp_path / "other.pub")
     for key in (tmp_path / "other", keys[0]):
         sign_release(folder, key)
-    store.open(folder.name)
+    assert store.open(folder.name).manifest.release_id == folder.name
 
 
 @settings(max_examples=50, deadline=None)
