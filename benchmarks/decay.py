@@ -40,7 +40,7 @@ from unbraid_training.score_fit import ALL_TIME_S
 from unbraid_training.trainer import Trainer
 from unbraid_training.validation import Validation, first_scoring, model_pipeline
 
-PLANTED_EPOCHS = 8
+PLANTED_EPOCHS = 20
 LEARNED, NONE = "learned", "none"
 METRICS = ("recall@50", "ndcg@50")
 Metrics = dict[str, DoubleArray]
