@@ -18,7 +18,8 @@ from unbraid_index.progress import OnProgress, unwatched
 from unbraid_index.queries import RecallQueries, given_queries
 from unbraid_index.recall import Measurement, RecallProbe
 from unbraid_index.report import IndexReport, Trial
-from unbraid_index.tuning import Tuner
+from unbraid_index.report_files import INDEX_REPORT, write_report
+from unbraid_index.tuning import Tuned, Tuner
 
 __all__ = ["TunedRelease", "bench_index", "tune_release"]
 
@@ -50,7 +51,7 @@ def tune_release(
     settings: IndexSettings,
     on_progress: OnProgress = unwatched,
 ) -> TunedRelease:
-    """Find the search parameters of a release anew, and publish them with all its files as its child.
+    """Find the search parameters of a release anew, and publish them with its other files as its child.
 
     Args:
         store: where the release is, and the new one will be.
@@ -96,21 +97,42 @@ def tune_release(
             "query_source": queries.source,
         }
     )
-    manifest = _publish_child(store, release, following, created_time)
-    return TunedRelease(manifest, spec, held_out.measure(searcher.search), tuned.held_out, trials)
-
-
-def _publish_child(store: ReleaseStore, release: Release, index: IndexSpec, created_time: datetime) -> ReleaseManifest:
-    """All files of the release, searched in another way."""
     with Staging(store.root) as staging:
-        return publish_release(
+        if INDEX_REPORT in release.manifest.files:
+            write_report(_retold(release, following, tuned, trials, settings), staging.folder)
+        manifest = publish_release(
             staging,
             release,
-            index=index,
+            index=following,
             parent=release.manifest.release_id,
             created_time=created_time,
             catalogue_sequence=release.manifest.catalogue_sequence,
         )
+    return TunedRelease(manifest, spec, held_out.measure(searcher.search), tuned.held_out, trials)
+
+
+def _retold(
+    release: Release, spec: IndexSpec, tuned: Tuned, trials: list[Trial], settings: IndexSettings
+) -> IndexReport:
+    """The report of the release, with the setting that its index is searched with from now on."""
+    report = IndexReport.model_validate_json(release.path(INDEX_REPORT).read_bytes())
+    entries = [
+        entry.model_copy(update={"tuned": tuned.trial}) if entry.family == spec.family else entry
+        for entry in report.entries
+    ]
+    measured = tuned.held_out
+    return report.model_copy(
+        update={
+            "spec": spec,
+            "reason": "tuned again",
+            "recall_target": settings.recall_target,
+            "recall_p05": measured.recall_p05,
+            "recall_min": measured.recall_min,
+            "p50_ms": measured.p50_ms,
+            "entries": entries,
+            "trials": [*(trial for trial in report.trials if trial.family != spec.family), *trials],
+        }
+    )
 
 
 def bench_index(

@@ -15,6 +15,8 @@ from unbraid_index.build import IndexSettings
 from unbraid_index.queries import held_out_queries
 from unbraid_index.release_build import IndexedRelease, build_release
 from unbraid_index.release_tuning import bench_index, tune_release
+from unbraid_index.report import IndexReport
+from unbraid_index.report_files import INDEX_PLOT, INDEX_REPORT
 
 MakeExport = Callable[..., Path]
 MakeVectors = Callable[..., FloatArray]
@@ -32,12 +34,19 @@ def first(make_export: MakeExport, store: ReleaseStore) -> IndexedRelease:
     return build_release(make_export(), store, FIRST, 0.99)
 
 
-def test_a_tuned_release_is_a_child_with_the_same_files_and_other_numbers(
+def test_a_tuned_release_is_a_child_with_other_numbers_and_a_report_that_says_them(
     store: ReleaseStore, first: IndexedRelease
 ) -> None:
     tuned = tune_release(store, first.manifest.release_id, None, SECOND, IndexSettings(0.9))
     assert tuned.manifest.parent == first.manifest.release_id
-    assert tuned.manifest.files == first.manifest.files
+    reports = {INDEX_REPORT, INDEX_PLOT}
+    assert {name: file for name, file in tuned.manifest.files.items() if name not in reports} == {
+        name: file for name, file in first.manifest.files.items() if name not in reports
+    }
+    report = IndexReport.model_validate_json(store.open(tuned.manifest.release_id).path(INDEX_REPORT).read_bytes())
+    assert report.spec == tuned.manifest.index
+    assert report.recall_target == 0.9
+    assert [entry.family for entry in report.entries] == [entry.family for entry in first.report.entries]
     assert tuned.manifest.index.family == first.manifest.index.family
     assert tuned.manifest.index.query_source == "item vectors"
     assert tuned.manifest.index.recall_lower_bound == tuned.after.lower_bound
