@@ -53,14 +53,22 @@ def best_positions(score_A: FloatArray, count: int) -> IntArray:
 
 def _scores(item_vectors_ID: ItemVectors, row_A: IntArray, query_QD: FloatArray) -> FloatArray:
     score_QA = np.empty((len(query_QD), len(row_A)), np.float32)
-    gathered_GD = np.empty((GATHERED_AT_ONCE, item_vectors_ID.shape[1]), np.float32)
+    room_GD = np.empty((GATHERED_AT_ONCE, item_vectors_ID.shape[1]), np.float32)
     for start in range(0, len(row_A), GATHERED_AT_ONCE):
         row_G = row_A[start : start + GATHERED_AT_ONCE]
-        vectors_GD = gathered_GD[: len(row_G)]
-        if isinstance(item_vectors_ID, np.ndarray):
-            # Three quarters of the time of an index expression; the mode spares take a copy, all rows are valid.
-            np.take(item_vectors_ID, row_G, axis=0, out=vectors_GD, mode="clip")
-        else:
-            vectors_GD[:] = item_vectors_ID[row_G]
+        vectors_GD = _vectors(item_vectors_ID, row_G, room_GD[: len(row_G)])
         np.matmul(query_QD, vectors_GD.T, out=score_QA[:, start : start + len(row_G)])
     return score_QA
+
+
+def _vectors(item_vectors_ID: ItemVectors, row_G: IntArray, room_GD: FloatArray) -> FloatArray:
+    """The vectors of some rows: where they lie if that is side by side, else gathered into the room."""
+    if not isinstance(item_vectors_ID, np.ndarray):
+        room_GD[:] = item_vectors_ID[row_G]
+        return room_GD
+    first, last = int(row_G[0]), int(row_G[-1])
+    if last - first + 1 == len(row_G):
+        return item_vectors_ID[first : last + 1]
+    # Three quarters of the time of an index expression; the mode spares take a copy, all rows are valid.
+    np.take(item_vectors_ID, row_G, axis=0, out=room_GD, mode="clip")
+    return room_GD
