@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
+
 import grpc
 import numpy as np
 
@@ -15,6 +18,9 @@ from unbraid_server.item_messages import item_messages
 from unbraid_server.page_token import token_after
 
 __all__ = ["CatalogService"]
+
+MAX_PAGE_BYTES = 2 * 2**20
+"""gRPC clients take messages of 4 MiB, unless they are told otherwise."""
 
 
 class CatalogService(CatalogServiceServicer):
@@ -62,15 +68,21 @@ class CatalogService(CatalogServiceServicer):
         )
 
     def ListItems(self, request: pb.ListItemsRequest, context: grpc.ServicerContext) -> pb.ListItemsResponse:
-        """Read a page of all items; one row more than it holds tells whether there is a next page."""
+        """Read a page of all items; one row more than it may hold tells whether there is a next page."""
         page = parse_list_items(request)
         model = self._active.current()
         rows = np.array(model.catalogue.page(page.after, page.size + 1), np.int64)
-        items = item_messages(model, rows[: page.size], with_vectors=request.include_vectors)
+        items = _page(item_messages(model, rows[: page.size], with_vectors=request.include_vectors))
         return pb.ListItemsResponse(
             release_id=model.release_id,
             space_id=model.space_id,
             items=items,
-            next_page_token=token_after(items[-1].item_id) if len(rows) > page.size else "",
+            next_page_token=token_after(items[-1].item_id) if len(rows) > len(items) else "",
             item_count=len(model.catalogue),
         )
+
+
+def _page(items: Sequence[pb.Item]) -> Sequence[pb.Item]:
+    """As many of the items as a page may hold, the first in any case."""
+    stop_bytes = itertools.accumulate(item.ByteSize() for item in items)
+    return items[: max(1, sum(size_bytes <= MAX_PAGE_BYTES for size_bytes in stop_bytes))]

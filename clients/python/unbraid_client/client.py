@@ -205,7 +205,7 @@ class UnbraidClient:
         """A page of all items, in the order of their ids.
 
         Args:
-            page_size: how many, at most 1000.
+            page_size: how many, at most 1000; a page of large items has fewer.
             page_token: ``next_page_token`` of the page before.
             include_vectors: whether to send their vectors.
             timeout_s: deadline of this call.

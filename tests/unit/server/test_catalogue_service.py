@@ -228,6 +228,20 @@ def test_pages_list_every_item_once_whatever_changes_meanwhile(client: UnbraidCl
     assert third.next_page_token == ""
 
 
+def test_a_page_of_large_items_is_short_and_none_is_left_out(client: UnbraidClient, model: Model) -> None:
+    large = [Item(f"z{number:03}", "x" * 15_000, vector=[1.0] * 8) for number in range(300)]
+    client.upsert_items(large, space_id=model.space_id)
+    first = client.list_items(page_size=1000)
+    rest = client.list_items(page_size=1000, page_token=first.next_page_token)
+    listed = [item.item_id for page in (first, rest) for item in page.items]
+    while rest.next_page_token:
+        rest = client.list_items(page_size=1000, page_token=rest.next_page_token)
+        listed += [item.item_id for item in rest.items]
+    assert sum(len(item.title) for item in first.items) < 2 * 2**20 < sum(len(item.title or "") for item in large)
+    assert listed == sorted(listed)
+    assert len(listed) == first.item_count == 324
+
+
 @pytest.mark.parametrize("token", ["x", "AAAA", "bm90IG91cnM=", "ümlaut", "k00"])
 def test_a_token_that_is_none_is_refused(unchanged_client: UnbraidClient, token: str) -> None:
     with pytest.raises(InvalidRequest, match="page_token: is none that this server gave out"):

@@ -345,7 +345,9 @@ class ListItemsRequest(_message.Message):
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     INCLUDE_VECTORS_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
-    """How many items; 0 means 100, more than 1000 is taken as 1000, negative is an error."""
+    """How many items at most; 0 means 100, more than 1000 is taken as 1000, negative is an error. A page has fewer where
+    they would take more than 2 MiB.
+    """
     page_token: _builtins.str
     """next_page_token of the page before; empty for the first page."""
     include_vectors: _builtins.bool
