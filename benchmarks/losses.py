@@ -14,10 +14,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from rich.console import Console
-from rich.table import Table
 from scipy.optimize import linear_sum_assignment
 
+from unbraid_cli.console import console, error_console, rows_table
 from unbraid_training.config import LossConfig, TrainConfig
 from unbraid_training.data.holdout import Holdout
 from unbraid_training.data.sources import open_dataset
@@ -82,17 +81,17 @@ def main() -> None:
     torch.set_num_threads(1)
     seeds = range(1, arguments.seeds + 1)
     holdout = parse_split(arguments.validation).apply(open_dataset(arguments.data)[0]) if arguments.data else None
-    columns = ["loss", "NMI", "half-lives off by", "events", "usage", "cosine", "recall@50"]
-    table = Table(*columns, *(["NDCG@50, real"] if holdout else []), title=f"medians of {len(seeds)} seeds")
-    console = Console()
+    columns = ["NMI", "half-lives", "events", "usage", "cosine", "recall@50"]
+    table = [("loss", *columns, *(["ndcg@50, real"] if holdout else []))]
     for name, loss in VARIANTS.items():
         rows = [on_planted(plant(SyntheticSpec(seed=seed)), loss, seed) for seed in seeds]
         values = np.median(rows, axis=0).tolist()
         if holdout:
             values.append(np.median([trained(holdout, loss, seed, EPOCHS)[2]["ndcg@50"] for seed in seeds]))
-        console.print(name, *(f"{value:.4f}" for value in values))
-        table.add_row(name, *(f"{value:.4f}" for value in values))
-    console.print(table)
+        table.append((name, *(f"{value:.4f}" for value in values)))
+        error_console.print(*table[-1])
+    console.print(f"medians of {len(seeds)} seeds")
+    console.print(rows_table(table))
 
 
 if __name__ == "__main__":
