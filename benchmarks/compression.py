@@ -136,13 +136,13 @@ def quality_table(
         for kind in Precision
     }
     before = judged[Precision.FP32, Precision.FP32]
-    table = table_of("encoder", "vectors", "task", "recall@50", "change", "ndcg@50", "change")
-    for task in before:
+    table = table_of("encoder", "vectors", "task", "profile", "recall@50", "change", "ndcg@50", "change")
+    for asked in before:
         for (encoder, kind), after in judged.items():
-            change = TaskChange.of(task, before[task], after[task], checkpoint.settings.seed)
+            change = TaskChange.of(*asked, before[asked], after[asked], checkpoint.settings.seed)
             recall, ndcg = change.metrics["recall@50"], change.metrics["ndcg@50"]
             cells = f"{recall.compressed:.4f}", change_cell(recall), f"{ndcg.compressed:.4f}", change_cell(ndcg)
-            table.add_row(encoder, kind, task, *cells)
+            table.add_row(encoder, kind, *asked, *cells)
     return table
 
 

@@ -109,7 +109,7 @@ def _print_compression(report: CompressionReport) -> None:
     sizes = [[name, f"{size.fp32:,}", f"{size.compressed:,}", ""] for name, size in report.files.items()]
     metrics = [
         [
-            f"{name}, task {change.task}",
+            f"{name}, task {change.task}, {change.profile}",
             f"{metric.fp32:.4f}",
             f"{metric.compressed:.4f}",
             f"{metric.relative_change:+.2%} [{metric.low:+.2%}, {metric.high:+.2%}]",

@@ -32,7 +32,7 @@ class Compression:
         encoder: precision of the encoder's weights.
         vectors: precision of the item vectors.
         users: whom the loss is measured on.
-        max_loss: the share of Recall@50, in either task, that may be lost.
+        max_loss: the share of Recall@50, in either task and any profile, that may be lost.
     """
 
     encoder: Precision
@@ -74,7 +74,7 @@ def compress(checkpoint: Checkpoint, folder: Path, compression: Compression) -> 
             for name, size in zip(names, sizes, strict=True)
         },
         drift=_drift(users, fp32, compressed),
-        tasks=tuple(TaskChange.of(task, before[task], after[task], checkpoint.settings.seed) for task in before),
+        tasks=tuple(TaskChange.of(*asked, before[asked], after[asked], checkpoint.settings.seed) for asked in before),
     )
     report.refuse_loss()
     return report
@@ -82,6 +82,7 @@ def compress(checkpoint: Checkpoint, folder: Path, compression: Compression) -> 
 
 def serving_pipeline(checkpoint: Checkpoint, encoder: Encoder, vectors: ItemVectors) -> Pipeline:
     """The pipeline that a release of the checkpoint serves with, but for its index: the search is exact."""
+    trained = checkpoint.ranker
     return Pipeline(
         encoder=encoder,
         searcher=ExactSearcher(vectors),
@@ -91,6 +92,8 @@ def serving_pipeline(checkpoint: Checkpoint, encoder: Encoder, vectors: ItemVect
         half_life_s_K=checkpoint.half_life_s_K,
         scoring=checkpoint.scoring,
         max_history=checkpoint.settings.max_history,
+        ranker_inputs=None if trained is None else trained.inputs,
+        ranker=None if trained is None else trained.head,
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pydantic import BaseModel, ConfigDict
 
 from unbraid_core.errors import IncompatibleError
-from unbraid_core.types import DoubleArray, Precision
+from unbraid_core.types import DoubleArray, Precision, Profile
 from unbraid_training.evaluation.bootstrap import paired_differences
 from unbraid_training.evaluation.cases import Task
 
@@ -47,20 +47,27 @@ class MetricChange(_Frozen):
 
 
 class TaskChange(_Frozen):
-    """What one task of the evaluation gains or loses."""
+    """What one task of the evaluation gains or loses in one profile."""
 
     task: Task
+    profile: Profile
     user_count: int
     metrics: dict[str, MetricChange]
 
     @classmethod
     def of(
-        cls, task: Task, before: Mapping[str, DoubleArray], after: Mapping[str, DoubleArray], seed: int
+        cls,
+        task: Task,
+        profile: Profile,
+        before: Mapping[str, DoubleArray],
+        after: Mapping[str, DoubleArray],
+        seed: int,
     ) -> TaskChange:
         """Compare the same users.
 
         Args:
             task: what they were asked.
+            profile: how the answers were ranked.
             before: metrics of each user [H] in fp32.
             after: the same, compressed.
             seed: of the bootstrap.
@@ -84,7 +91,7 @@ class TaskChange(_Frozen):
                 low=change.low / level,
                 high=change.high / level,
             )
-        return cls(task=task, user_count=len(before[GATE_METRIC]), metrics=metrics)
+        return cls(task=task, profile=profile, user_count=len(before[GATE_METRIC]), metrics=metrics)
 
 
 class CompressionReport(_Frozen):
@@ -109,7 +116,7 @@ class CompressionReport(_Frozen):
             if -recall.relative_change > self.max_loss:
                 raise IncompatibleError(
                     f"an encoder of {self.encoder_precision} with vectors of {self.vector_precision} loses "
-                    f"{-recall.relative_change:.2%} of {GATE_METRIC} in task {change.task} ({recall.fp32:.4f} to "
-                    f"{recall.compressed:.4f}); {self.max_loss:.2%} is allowed, so nothing was exported: "
-                    "export fp32, or allow more with --max-loss"
+                    f"{-recall.relative_change:.2%} of {GATE_METRIC} in task {change.task}, profile {change.profile} "
+                    f"({recall.fp32:.4f} to {recall.compressed:.4f}); {self.max_loss:.2%} is allowed, so nothing was "
+                    "exported: export fp32, or allow more with --max-loss"
                 )

@@ -9,7 +9,7 @@ import numpy as np
 
 from unbraid_core.item_vectors import ItemVectors
 from unbraid_core.pipeline import Pipeline, pad_histories
-from unbraid_core.types import DoubleArray, History, HistoryBatch
+from unbraid_core.types import DoubleArray, History, HistoryBatch, Profile
 from unbraid_training.checkpoint import Checkpoint
 from unbraid_training.data.dataset import Dataset
 from unbraid_training.evaluation.admission import admit
@@ -72,11 +72,15 @@ class HeldOutUsers:
         starts = range(0, len(self.histories), BATCH_SIZE)
         return [pad_histories(self.histories[start : start + BATCH_SIZE], vectors) for start in starts]
 
-    def judge(self, pipeline: Pipeline) -> dict[Task, dict[str, DoubleArray]]:
-        """How well a pipeline answers each user of each task."""
+    def judge(self, pipeline: Pipeline) -> dict[tuple[Task, Profile], dict[str, DoubleArray]]:
+        """How well a pipeline answers each user of each task, in every profile that it has."""
+        profiles = [Profile.FORMULA] if pipeline.ranker is None else [Profile.FORMULA, Profile.LEARNED]
         return {
-            cases.task: user_metrics(
-                rank_with_pipeline(pipeline, cases, lambda _: None), cases.targets, len(cases.catalogue)
+            (cases.task, profile): user_metrics(
+                rank_with_pipeline(pipeline, cases, lambda _: None, profile=profile),
+                cases.targets,
+                len(cases.catalogue),
             )
             for cases in self.cases
+            for profile in profiles
         }

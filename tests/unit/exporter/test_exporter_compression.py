@@ -20,7 +20,7 @@ from unbraid_client import UnbraidClient
 from unbraid_core.errors import InvalidInput
 from unbraid_core.pipeline import pad_histories
 from unbraid_core.release import Release, ReleaseStore, open_export
-from unbraid_core.types import IntArray, Precision
+from unbraid_core.types import IntArray, Precision, Profile
 from unbraid_exporter.compact_encoder import compact_encoder
 from unbraid_exporter.compression import Compression
 from unbraid_exporter.compression_report import CompressionReport
@@ -151,7 +151,8 @@ def test_the_manifest_and_the_report_say_what_was_done(
     assert SHORTER[vectors] * values <= manifest.files["item_vectors.npy"].size <= SHORTER[vectors] * values + 128
     assert manifest.files["user_encoder.onnx"].size < plain.manifest.files["user_encoder.onnx"].size
     assert 0.995 < report.drift.lowest_cosine < 1.0 + 1e-6
-    assert [change.task for change in report.tasks] == list(Task)
+    asked = [(change.task, change.profile) for change in report.tasks]
+    assert asked == [(task, profile) for task in Task for profile in (Profile.FORMULA, Profile.LEARNED)]
     for change in report.tasks:
         for metric in change.metrics.values():
             assert metric.low <= metric.relative_change <= metric.high
@@ -249,7 +250,7 @@ def test_an_export_that_loses_too_much_is_refused(
     out, err = capsys.readouterr()
     assert out == ""
     assert re.fullmatch(
-        r"error: an encoder of fp32 with vectors of int8 loses \d+\.\d\d% of recall@50 in task new "
+        r"error: an encoder of fp32 with vectors of int8 loses \d+\.\d\d% of recall@50 in task new, profile formula "
         r"\(0\.\d+ to 0\.\d+\); 0\.50% is allowed, so nothing was exported: "
         r"export fp32, or allow more with --max-loss\n",
         err,
@@ -262,7 +263,7 @@ def test_a_larger_loss_can_be_allowed(
 ) -> None:
     assert command(monkeypatch, crowded, "--vector-precision", "int8", "--data", data, "--max-loss", "1") == 0
     assert open_export(crowded / "export").manifest.vector_precision is INT8
-    assert re.search(r"^recall@50, task new .* -\d+\.\d\d% \[", capsys.readouterr().out, re.MULTILINE)
+    assert re.search(r"^recall@50, task new, formula .* -\d+\.\d\d% \[", capsys.readouterr().out, re.MULTILINE)
 
 
 def test_a_loss_is_measured_on_the_data_of_the_training_only(

@@ -223,6 +223,20 @@ def test_the_trees_repeat_and_rank_by_their_scores(examples: dict[Task, RankerEx
     assert len(both.row_C) == 2 * len(part.row_C)
 
 
+def test_the_order_is_learnt_from_a_user_with_more_candidates_than_the_library_takes() -> None:
+    rng = np.random.default_rng(0)
+    size_Q = np.array([50, 12_000, 50])
+    count = int(size_Q.sum())
+    feature_CF = rng.standard_normal((count, len(FEATURE_NAMES))).astype(np.float32)
+    part = RankerExamples(feature_CF, np.arange(count), np.ones(count, np.int64), feature_CF[:, 0] > 1.0, size_Q)
+    settings = CONFIG.model_copy(update={"objective": "lambdarank"})
+    score_C = fit_booster([part], settings, seed=1).score(feature_CF)
+    assert score_C[part.taken_C].mean() > score_C[~part.taken_C].mean()
+    cut = part.first_of_each_user(60)
+    assert cut.size_Q.tolist() == [50, 60, 50]
+    assert cut.row_C.tolist() == [*range(110), *range(12_050, 12_100)]
+
+
 def test_every_candidate_knows_its_sources(examples: dict[Task, RankerExamples]) -> None:
     for part in examples.values():
         assert (part.source_C > 0).all()

@@ -19,6 +19,8 @@ __all__ = ["BoosterRanker", "fit_booster"]
 
 # What LightGBM calls them.
 OBJECTIVES = {"log-loss": "binary", "lambdarank": "lambdarank"}
+MOST_OF_A_USER = 10_000
+"""Candidates; LightGBM refuses to order more."""
 
 
 class BoosterRanker:
@@ -73,7 +75,7 @@ def fit_booster(parts: Sequence[RankerExamples], config: RankerConfig, seed: int
         "force_row_wise": True,
         "verbose": -1,
     }
-    examples = RankerExamples.concatenated(parts)
+    examples = RankerExamples.concatenated(parts).first_of_each_user(MOST_OF_A_USER)
     data = lightgbm.Dataset(
         examples.feature_CF,
         examples.taken_C,

@@ -60,6 +60,15 @@ class RankerExamples:
         """The users of all parts, one part after the other."""
         return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in cls.__slots__))
 
+    def first_of_each_user(self, count: int) -> RankerExamples:
+        """At most so many candidates of every user."""
+        if (self.size_Q <= count).all():
+            return self
+        position_C = np.arange(len(self.row_C)) - np.repeat(np.cumsum(self.size_Q) - self.size_Q, self.size_Q)
+        kept_C = position_C < count
+        columns = self.feature_CF[kept_C], self.row_C[kept_C], self.source_C[kept_C], self.taken_C[kept_C]
+        return RankerExamples(*columns, np.minimum(self.size_Q, count))
+
     def recommended(self, score_C: DoubleArray) -> BoolArray:
         """Whether each candidate is among the RANK_COUNT best of its user: bool [C]."""
         user_C = np.repeat(np.arange(len(self.size_Q)), self.size_Q)
