@@ -21,6 +21,7 @@ __all__ = ["RECALL", "item_id", "publish_synthetic_release"]
 
 DIMENSION, INTERESTS, MAX_HISTORY = 64, 4, 50
 CLUSTERS, SPREAD = 1_000, 0.5
+CATEGORIES = 200
 ACTIONS = ["", "view", "buy"]
 HALF_LIVES_S = [days * 86_400.0 for days in (3, 10, 30, 100)]
 RECALL = 0.95
@@ -32,7 +33,7 @@ def item_id(row: int) -> str:
 
 
 def publish_synthetic_release(store: ReleaseStore, item_count: int, title: str, created_time: datetime) -> str:
-    """Publish a release whose items all have the same title, and return its release_id."""
+    """Publish a release whose items all have the same title and two of the categories, and return its release_id."""
     rng = np.random.default_rng(0)
     with TemporaryDirectory() as folder:
         with Staging(Path(folder)) as staging:
@@ -49,7 +50,9 @@ def _write_files(folder: Path, item_count: int, title: str, rng: np.random.Gener
     event_count_I = rng.zipf(1.5, item_count).astype(np.float64)
     np.save(folder / ITEM_FEATURES, np.log(event_count_I / event_count_I.sum()).astype(np.float32)[:, None])
     ids = [item_id(row) for row in range(item_count)]
-    Catalogue.of(ids, [title] * item_count).write(folder / CATALOGUE)
+    category_I2 = rng.integers(0, CATEGORIES, (item_count, 2)).tolist()
+    categories = [[f"category {number}" for number in pair] for pair in category_I2]
+    Catalogue.of(ids, [title] * item_count, categories).write(folder / CATALOGUE)
 
 
 def _clustered(item_count: int, rng: np.random.Generator) -> FloatArray:
