@@ -63,16 +63,19 @@ class CallBoundary(grpc.ServerInterceptor):
         if handler is None or not method.startswith(OUR_METHODS):
             return handler
         boundary = _Boundary(method, self._log, self._active, self._metrics)
-        forms = handler.request_deserializer, handler.response_serializer
+        forms = handler.request_deserializer, _written(handler.response_serializer)
         threads = next((pool for prefix, pool in self._slow.items() if method.startswith(prefix)), None)
         if handler.unary_unary is not None:
             return grpc.unary_unary_rpc_method_handler(
-                _Unary(handler.unary_unary, boundary, threads),
-                handler.request_deserializer,
-                handler.response_serializer,
+                _Unary(handler.unary_unary, boundary, threads), *forms
             )
         assert handler.unary_stream is not None
         return grpc.unary_stream_rpc_method_handler(_Stream(handler.unary_stream, boundary, threads), *forms)
+
+
+def _written(serialize: Callable[[Response], bytes]) -> Callable[[Response | bytes], bytes]:
+    """An answer may be in wire format already."""
+    return lambda response: response if isinstance(response, bytes) else serialize(response)
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ from unbraid_index.live_searcher import LiveSearcher
 from unbraid_server.device import Device, DeviceChoice
 from unbraid_server.encoder import OnnxEncoder
 from unbraid_server.ranker import OnnxRanker
+from unbraid_server.shown_items import ShownItems
 
 __all__ = ["KnownHistory", "Model", "load_model"]
 
@@ -48,6 +49,7 @@ class Model:
         released: the pipeline over its encoder, index and vectors, as it was built.
         delta: what changed since.
         catalogue: the items that there are now.
+        shown: the same in messages of answers.
         pipeline: the pipeline over these.
         device: where the encoder runs, and why.
         action_index: index of every action of the vocabulary; an action that is not in it counts as 0.
@@ -58,6 +60,7 @@ class Model:
     released: Pipeline
     delta: Delta
     catalogue: LiveCatalogue
+    shown: ShownItems
     pipeline: Pipeline
     device: DeviceChoice
     action_index: Mapping[str, int]
@@ -89,10 +92,12 @@ class Model:
         """
         delta = self.delta.followed_by(changes)
         searcher = LiveSearcher(self.released.searcher, delta.added.vector_ND, delta.tombstone_I)
+        catalogue = LiveCatalogue(delta)
         return replace(
             self,
             delta=delta,
-            catalogue=LiveCatalogue(delta),
+            catalogue=catalogue,
+            shown=self.shown.followed_by(catalogue),
             pipeline=live_pipeline(self.released, delta, searcher),
         )
 
@@ -157,11 +162,13 @@ def load_model(release: Release, device: Device) -> Model:
         attributes=Attributes.of(release.catalogue),
     )
     delta = Delta.none(_released_items(release, pipeline))
+    catalogue = LiveCatalogue(delta)
     return Model(
         manifest=manifest,
         released=pipeline,
         delta=delta,
-        catalogue=LiveCatalogue(delta),
+        catalogue=catalogue,
+        shown=ShownItems(catalogue, delta.released_count),
         pipeline=pipeline,
         device=encoder.device,
         action_index={action: index for index, action in enumerate(manifest.encoder.actions)},

@@ -51,8 +51,8 @@ class RecommendationService(RecommendationServiceServicer):
         self._recall = recall
         self._now = now
 
-    def Recommend(self, request: pb.RecommendRequest, context: grpc.ServicerContext) -> pb.RecommendResponse:
-        """Recommend items; a user without a known history gets popular ones."""
+    def Recommend(self, request: pb.RecommendRequest, context: grpc.ServicerContext) -> bytes:  # type: ignore[override]
+        """Recommend items; a user without a known history gets popular ones. The answer is in wire format."""
         question = parse_recommend(request)
         try:
             events = self._events(question.subject)

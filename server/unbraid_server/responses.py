@@ -13,8 +13,9 @@ import numpy as np
 from unbraid.v1 import filter_pb2
 from unbraid.v1 import recommendation_pb2 as pb
 from unbraid_core.evidence import Evidence, weigh_evidence
-from unbraid_core.types import Basis, Interests, Profile, Query, Ranking, SearchPlan, Source
+from unbraid_core.types import Basis, Interests, Profile, Query, Ranking, SearchPlan
 from unbraid_server.model import Model
+from unbraid_server.recommendation_wire import written_recommendations
 from unbraid_server.timestamps import duration, timestamp
 
 __all__ = ["PROFILES", "get_interests_response", "recommend_response"]
@@ -25,13 +26,6 @@ BASIS = {
     Basis.INTERESTS: pb.ANSWER_BASIS_INTERESTS,
     Basis.POPULARITY: pb.ANSWER_BASIS_POPULARITY,
 }
-SOURCES = {
-    Source.INTERESTS: pb.CANDIDATE_SOURCE_INTERESTS,
-    Source.OWN_ITEMS: pb.CANDIDATE_SOURCE_OWN_ITEMS,
-    Source.POPULAR: pb.CANDIDATE_SOURCE_POPULAR,
-    Source.NEIGHBOURS: pb.CANDIDATE_SOURCE_NEIGHBOURS,
-    Source.FACTORS: pb.CANDIDATE_SOURCE_FACTORS,
-}
 PROFILES = {
     Profile.FORMULA: pb.RANKING_PROFILE_FORMULA,
     Profile.LEARNED: pb.RANKING_PROFILE_LEARNED,
@@ -41,14 +35,10 @@ SEARCH_PLANS = {
     SearchPlan.SCAN: filter_pb2.SEARCH_PLAN_SCAN,
     SearchPlan.LISTS: filter_pb2.SEARCH_PLAN_LISTS,
 }
-# The messages of every combination of sources, by the bits of the combination.
-SOURCE_LISTS = [
-    [message for source, message in SOURCES.items() if combination & source] for combination in range(1 << len(SOURCES))
-]
 
 
-def recommend_response(model: Model, query: Query, ranking: Ranking, ignored_count: int) -> pb.RecommendResponse:
-    """The answer to a RecommendRequest."""
+def recommend_response(model: Model, query: Query, ranking: Ranking, ignored_count: int) -> bytes:
+    """The answer to a RecommendRequest, a RecommendResponse in wire format."""
     response = pb.RecommendResponse(
         release_id=model.release_id,
         basis=BASIS[ranking.basis],
@@ -59,14 +49,11 @@ def recommend_response(model: Model, query: Query, ranking: Ranking, ignored_cou
         matching_item_count=ranking.matching_count,
         exhausted=ranking.allowed_count < query.limit,
     )
-    _add_recommendations(response, model, ranking)
     if ranking.probability_R is not None and len(ranking.probability_R) > 0:
         response.expected_precision = float(ranking.probability_R.mean())
-        for recommendation, probability in zip(response.recommendations, ranking.probability_R.tolist(), strict=True):
-            recommendation.probability = probability
     if ranking.interests is not None:
         _add_interests(response, model, ranking.interests, query.now_s, RECOMMEND_EVIDENCE_LIMIT)
-    return response
+    return response.SerializeToString() + written_recommendations(model.shown, ranking)
 
 
 def get_interests_response(
@@ -91,35 +78,6 @@ def get_interests_response(
             for interest, vector_D in zip(response.interests, interests.vectors_KD.astype("<f4"), strict=True):
                 interest.vector = vector_D.tobytes()
     return response
-
-
-def _add_recommendations(response: pb.RecommendResponse, model: Model, ranking: Ranking) -> None:
-    terms = ranking.terms
-    for item_id, title, categories, score, interest, source, affinity, share, popularity, frequency in zip(
-        model.catalogue.ids(ranking.row_R),
-        model.catalogue.titles(ranking.row_R),
-        model.catalogue.category_lists(ranking.row_R),
-        ranking.score_R.tolist(),
-        ranking.interest_R.tolist(),
-        ranking.source_R.tolist(),
-        terms.affinity_R.tolist(),
-        terms.interest_R.tolist(),
-        terms.popularity_R.tolist(),
-        terms.frequency_R.tolist(),
-        strict=True,
-    ):
-        message = response.recommendations.add(
-            item_id=item_id,
-            title=title,
-            categories=categories,
-            score=score,
-            interest_index=interest if interest >= 0 else None,
-            sources=SOURCE_LISTS[source],
-        )
-        message.terms.affinity = affinity
-        message.terms.interest = share
-        message.terms.popularity = popularity
-        message.terms.frequency = frequency
 
 
 def _add_interests(
