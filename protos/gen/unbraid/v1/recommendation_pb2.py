@@ -24,10 +24,11 @@ _sym_db = _symbol_database.Default()
 
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 from unbraid.v1 import filter_pb2 as unbraid_dot_v1_dot_filter__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1funbraid/v1/recommendation.proto\x12\nunbraid.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17unbraid/v1/filter.proto\"X\n\x05\x45vent\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12.\n\nevent_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x61\x63tion\x18\x03 \x01(\t\",\n\x07History\x12!\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x11.unbraid.v1.Event\"\xeb\x02\n\x10RecommendRequest\x12\x11\n\x07user_id\x18\x01 \x01(\tH\x00\x12&\n\x07history\x18\x02 \x01(\x0b\x32\x13.unbraid.v1.HistoryH\x00\x12\r\n\x05limit\x18\x03 \x01(\x05\x12.\n\nas_of_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\nseen_items\x18\x05 \x01(\x0e\x32\x15.unbraid.v1.SeenItems\x12\x19\n\x11\x65xcluded_item_ids\x18\x06 \x03(\t\x12+\n\x07profile\x18\x07 \x01(\x0e\x32\x1a.unbraid.v1.RankingProfile\x12\x11\n\tdiversity\x18\x08 \x01(\x01\x12\x17\n\x0fmin_probability\x18\t \x01(\x01\x12\"\n\x06\x66ilter\x18\n \x01(\x0b\x32\x12.unbraid.v1.Filter\x12\x0f\n\x07\x62\x61lance\x18\x0b \x01(\x01\x42\t\n\x07subject\"W\n\nScoreTerms\x12\x10\n\x08\x61\x66\x66inity\x18\x01 \x01(\x01\x12\x10\n\x08interest\x18\x02 \x01(\x01\x12\x12\n\npopularity\x18\x03 \x01(\x01\x12\x11\n\tfrequency\x18\x04 \x01(\x01\"\x82\x02\n\x0eRecommendation\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x12\n\ncategories\x18\x03 \x03(\t\x12\r\n\x05score\x18\x04 \x01(\x01\x12\x1b\n\x0einterest_index\x18\x05 \x01(\x05H\x00\x88\x01\x01\x12%\n\x05terms\x18\x06 \x01(\x0b\x32\x16.unbraid.v1.ScoreTerms\x12,\n\x07sources\x18\x07 \x03(\x0e\x32\x1b.unbraid.v1.CandidateSource\x12\x18\n\x0bprobability\x18\x08 \x01(\x01H\x01\x88\x01\x01\x42\x11\n\x0f_interest_indexB\x0e\n\x0c_probability\"~\n\x08\x45vidence\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12.\n\nevent_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nassignment\x18\x04 \x01(\x01\x12\x0e\n\x06weight\x18\x05 \x01(\x01\"\x9c\x01\n\x08Interest\x12\r\n\x05index\x18\x01 \x01(\x05\x12\x0c\n\x04mass\x18\x02 \x01(\x01\x12\r\n\x05share\x18\x03 \x01(\x01\x12,\n\thalf_life\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12&\n\x08\x65vidence\x18\x05 \x03(\x0b\x32\x14.unbraid.v1.Evidence\x12\x0e\n\x06vector\x18\x06 \x01(\x0c\"\xee\x03\n\x11RecommendResponse\x12\x12\n\nrelease_id\x18\x01 \x01(\t\x12\x33\n\x0frecommendations\x18\x02 \x03(\x0b\x32\x1a.unbraid.v1.Recommendation\x12\'\n\tinterests\x18\x03 \x03(\x0b\x32\x14.unbraid.v1.Interest\x12&\n\x05\x62\x61sis\x18\x04 \x01(\x0e\x32\x17.unbraid.v1.AnswerBasis\x12.\n\nas_of_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1b\n\x13ignored_event_count\x18\x06 \x01(\x05\x12+\n\x07profile\x18\x07 \x01(\x0e\x32\x1a.unbraid.v1.RankingProfile\x12\x1f\n\x12\x65xpected_precision\x18\x08 \x01(\x01H\x00\x88\x01\x01\x12\x30\n\x0bsearch_plan\x18\n \x01(\x0e\x32\x16.unbraid.v1.SearchPlanH\x01\x88\x01\x01\x12 \n\x13matching_item_count\x18\x0b \x01(\x03H\x02\x88\x01\x01\x12\x11\n\texhausted\x18\x0c \x01(\x08\x42\x15\n\x13_expected_precisionB\x0e\n\x0c_search_planB\x16\n\x14_matching_item_count\"\xbc\x01\n\x13GetInterestsRequest\x12\x11\n\x07user_id\x18\x01 \x01(\tH\x00\x12&\n\x07history\x18\x02 \x01(\x0b\x32\x13.unbraid.v1.HistoryH\x00\x12.\n\nas_of_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0e\x65vidence_limit\x18\x04 \x01(\x05\x12\x17\n\x0finclude_vectors\x18\x05 \x01(\x08\x42\t\n\x07subject\"\xb2\x01\n\x14GetInterestsResponse\x12\x12\n\nrelease_id\x18\x01 \x01(\t\x12\'\n\tinterests\x18\x02 \x03(\x0b\x32\x14.unbraid.v1.Interest\x12.\n\nas_of_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1b\n\x13ignored_event_count\x18\x04 \x01(\x05\x12\x10\n\x08space_id\x18\x05 \x01(\t*W\n\tSeenItems\x12\x1a\n\x16SEEN_ITEMS_UNSPECIFIED\x10\x00\x12\x16\n\x12SEEN_ITEMS_EXCLUDE\x10\x01\x12\x16\n\x12SEEN_ITEMS_INCLUDE\x10\x02*k\n\x0eRankingProfile\x12\x1f\n\x1bRANKING_PROFILE_UNSPECIFIED\x10\x00\x12\x1b\n\x17RANKING_PROFILE_FORMULA\x10\x01\x12\x1b\n\x17RANKING_PROFILE_LEARNED\x10\x02*\xd0\x01\n\x0f\x43\x61ndidateSource\x12 \n\x1c\x43\x41NDIDATE_SOURCE_UNSPECIFIED\x10\x00\x12\x1e\n\x1a\x43\x41NDIDATE_SOURCE_INTERESTS\x10\x01\x12\x1e\n\x1a\x43\x41NDIDATE_SOURCE_OWN_ITEMS\x10\x02\x12\x1c\n\x18\x43\x41NDIDATE_SOURCE_POPULAR\x10\x03\x12\x1f\n\x1b\x43\x41NDIDATE_SOURCE_NEIGHBOURS\x10\x04\x12\x1c\n\x18\x43\x41NDIDATE_SOURCE_FACTORS\x10\x05*d\n\x0b\x41nswerBasis\x12\x1c\n\x18\x41NSWER_BASIS_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x41NSWER_BASIS_INTERESTS\x10\x01\x12\x1b\n\x17\x41NSWER_BASIS_POPULARITY\x10\x02\x32\xbe\x01\n\x15RecommendationService\x12M\n\tRecommend\x12\x1c.unbraid.v1.RecommendRequest\x1a\x1d.unbraid.v1.RecommendResponse\"\x03\x90\x02\x01\x12V\n\x0cGetInterests\x12\x1f.unbraid.v1.GetInterestsRequest\x1a .unbraid.v1.GetInterestsResponse\"\x03\x90\x02\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1funbraid/v1/recommendation.proto\x12\nunbraid.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x17unbraid/v1/filter.proto\"X\n\x05\x45vent\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12.\n\nevent_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x61\x63tion\x18\x03 \x01(\t\",\n\x07History\x12!\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x11.unbraid.v1.Event\"\xeb\x02\n\x10RecommendRequest\x12\x11\n\x07user_id\x18\x01 \x01(\tH\x00\x12&\n\x07history\x18\x02 \x01(\x0b\x32\x13.unbraid.v1.HistoryH\x00\x12\r\n\x05limit\x18\x03 \x01(\x05\x12.\n\nas_of_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\nseen_items\x18\x05 \x01(\x0e\x32\x15.unbraid.v1.SeenItems\x12\x19\n\x11\x65xcluded_item_ids\x18\x06 \x03(\t\x12+\n\x07profile\x18\x07 \x01(\x0e\x32\x1a.unbraid.v1.RankingProfile\x12\x11\n\tdiversity\x18\x08 \x01(\x01\x12\x17\n\x0fmin_probability\x18\t \x01(\x01\x12\"\n\x06\x66ilter\x18\n \x01(\x0b\x32\x12.unbraid.v1.Filter\x12\x0f\n\x07\x62\x61lance\x18\x0b \x01(\x01\x42\t\n\x07subject\"W\n\nScoreTerms\x12\x10\n\x08\x61\x66\x66inity\x18\x01 \x01(\x01\x12\x10\n\x08interest\x18\x02 \x01(\x01\x12\x12\n\npopularity\x18\x03 \x01(\x01\x12\x11\n\tfrequency\x18\x04 \x01(\x01\"\x82\x02\n\x0eRecommendation\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x12\n\ncategories\x18\x03 \x03(\t\x12\r\n\x05score\x18\x04 \x01(\x01\x12\x1b\n\x0einterest_index\x18\x05 \x01(\x05H\x00\x88\x01\x01\x12%\n\x05terms\x18\x06 \x01(\x0b\x32\x16.unbraid.v1.ScoreTerms\x12,\n\x07sources\x18\x07 \x03(\x0e\x32\x1b.unbraid.v1.CandidateSource\x12\x18\n\x0bprobability\x18\x08 \x01(\x01H\x01\x88\x01\x01\x42\x11\n\x0f_interest_indexB\x0e\n\x0c_probability\"~\n\x08\x45vidence\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12.\n\nevent_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nassignment\x18\x04 \x01(\x01\x12\x0e\n\x06weight\x18\x05 \x01(\x01\"\x9c\x01\n\x08Interest\x12\r\n\x05index\x18\x01 \x01(\x05\x12\x0c\n\x04mass\x18\x02 \x01(\x01\x12\r\n\x05share\x18\x03 \x01(\x01\x12,\n\thalf_life\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12&\n\x08\x65vidence\x18\x05 \x03(\x0b\x32\x14.unbraid.v1.Evidence\x12\x0e\n\x06vector\x18\x06 \x01(\x0c\"\xee\x03\n\x11RecommendResponse\x12\x12\n\nrelease_id\x18\x01 \x01(\t\x12\x33\n\x0frecommendations\x18\x02 \x03(\x0b\x32\x1a.unbraid.v1.Recommendation\x12\'\n\tinterests\x18\x03 \x03(\x0b\x32\x14.unbraid.v1.Interest\x12&\n\x05\x62\x61sis\x18\x04 \x01(\x0e\x32\x17.unbraid.v1.AnswerBasis\x12.\n\nas_of_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1b\n\x13ignored_event_count\x18\x06 \x01(\x05\x12+\n\x07profile\x18\x07 \x01(\x0e\x32\x1a.unbraid.v1.RankingProfile\x12\x1f\n\x12\x65xpected_precision\x18\x08 \x01(\x01H\x00\x88\x01\x01\x12\x30\n\x0bsearch_plan\x18\n \x01(\x0e\x32\x16.unbraid.v1.SearchPlanH\x01\x88\x01\x01\x12 \n\x13matching_item_count\x18\x0b \x01(\x03H\x02\x88\x01\x01\x12\x11\n\texhausted\x18\x0c \x01(\x08\x42\x15\n\x13_expected_precisionB\x0e\n\x0c_search_planB\x16\n\x14_matching_item_count\"G\n\x15\x42\x61tchRecommendRequest\x12.\n\x08requests\x18\x01 \x03(\x0b\x32\x1c.unbraid.v1.RecommendRequest\"u\n\x10RecommendOutcome\x12\x31\n\x08response\x18\x01 \x01(\x0b\x32\x1d.unbraid.v1.RecommendResponseH\x00\x12#\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\t\n\x07outcome\"\\\n\x16\x42\x61tchRecommendResponse\x12\x12\n\nrelease_id\x18\x01 \x01(\t\x12.\n\x08outcomes\x18\x02 \x03(\x0b\x32\x1c.unbraid.v1.RecommendOutcome\"\\\n\x16StreamRecommendRequest\x12\x13\n\x0bquestion_id\x18\x01 \x01(\t\x12-\n\x07request\x18\x02 \x01(\x0b\x32\x1c.unbraid.v1.RecommendRequest\"\x89\x01\n\x0fStreamedOutcome\x12\x13\n\x0bquestion_id\x18\x01 \x01(\t\x12\x31\n\x08response\x18\x02 \x01(\x0b\x32\x1d.unbraid.v1.RecommendResponseH\x00\x12#\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\t\n\x07outcome\"H\n\x17StreamRecommendResponse\x12-\n\x08outcomes\x18\x01 \x03(\x0b\x32\x1b.unbraid.v1.StreamedOutcome\"\xf2\x01\n\x10RankItemsRequest\x12\x11\n\x07user_id\x18\x01 \x01(\tH\x00\x12&\n\x07history\x18\x02 \x01(\x0b\x32\x13.unbraid.v1.HistoryH\x00\x12\x10\n\x08item_ids\x18\x03 \x03(\t\x12.\n\nas_of_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\nseen_items\x18\x05 \x01(\x0e\x32\x15.unbraid.v1.SeenItems\x12+\n\x07profile\x18\x06 \x01(\x0e\x32\x1a.unbraid.v1.RankingProfileB\t\n\x07subject\"\xb7\x02\n\x11RankItemsResponse\x12\x12\n\nrelease_id\x18\x01 \x01(\t\x12)\n\x05items\x18\x02 \x03(\x0b\x32\x1a.unbraid.v1.Recommendation\x12\x18\n\x10unknown_item_ids\x18\x03 \x03(\t\x12\'\n\tinterests\x18\x04 \x03(\x0b\x32\x14.unbraid.v1.Interest\x12&\n\x05\x62\x61sis\x18\x05 \x01(\x0e\x32\x17.unbraid.v1.AnswerBasis\x12.\n\nas_of_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1b\n\x13ignored_event_count\x18\x07 \x01(\x05\x12+\n\x07profile\x18\x08 \x01(\x0e\x32\x1a.unbraid.v1.RankingProfile\"t\n\x13SimilarItemsRequest\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\r\n\x05limit\x18\x02 \x01(\x05\x12\x19\n\x11\x65xcluded_item_ids\x18\x03 \x03(\t\x12\"\n\x06\x66ilter\x18\x04 \x01(\x0b\x32\x12.unbraid.v1.Filter\"U\n\x0bSimilarItem\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x12\n\ncategories\x18\x03 \x03(\t\x12\x12\n\nsimilarity\x18\x04 \x01(\x01\"\xb9\x01\n\x14SimilarItemsResponse\x12\x12\n\nrelease_id\x18\x01 \x01(\t\x12&\n\x05items\x18\x02 \x03(\x0b\x32\x17.unbraid.v1.SimilarItem\x12+\n\x0bsearch_plan\x18\x03 \x01(\x0e\x32\x16.unbraid.v1.SearchPlan\x12 \n\x13matching_item_count\x18\x04 \x01(\x03H\x00\x88\x01\x01\x42\x16\n\x14_matching_item_count\"\xbc\x01\n\x13GetInterestsRequest\x12\x11\n\x07user_id\x18\x01 \x01(\tH\x00\x12&\n\x07history\x18\x02 \x01(\x0b\x32\x13.unbraid.v1.HistoryH\x00\x12.\n\nas_of_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0e\x65vidence_limit\x18\x04 \x01(\x05\x12\x17\n\x0finclude_vectors\x18\x05 \x01(\x08\x42\t\n\x07subject\"\xb2\x01\n\x14GetInterestsResponse\x12\x12\n\nrelease_id\x18\x01 \x01(\t\x12\'\n\tinterests\x18\x02 \x03(\x0b\x32\x14.unbraid.v1.Interest\x12.\n\nas_of_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1b\n\x13ignored_event_count\x18\x04 \x01(\x05\x12\x10\n\x08space_id\x18\x05 \x01(\t*W\n\tSeenItems\x12\x1a\n\x16SEEN_ITEMS_UNSPECIFIED\x10\x00\x12\x16\n\x12SEEN_ITEMS_EXCLUDE\x10\x01\x12\x16\n\x12SEEN_ITEMS_INCLUDE\x10\x02*k\n\x0eRankingProfile\x12\x1f\n\x1bRANKING_PROFILE_UNSPECIFIED\x10\x00\x12\x1b\n\x17RANKING_PROFILE_FORMULA\x10\x01\x12\x1b\n\x17RANKING_PROFILE_LEARNED\x10\x02*\xd0\x01\n\x0f\x43\x61ndidateSource\x12 \n\x1c\x43\x41NDIDATE_SOURCE_UNSPECIFIED\x10\x00\x12\x1e\n\x1a\x43\x41NDIDATE_SOURCE_INTERESTS\x10\x01\x12\x1e\n\x1a\x43\x41NDIDATE_SOURCE_OWN_ITEMS\x10\x02\x12\x1c\n\x18\x43\x41NDIDATE_SOURCE_POPULAR\x10\x03\x12\x1f\n\x1b\x43\x41NDIDATE_SOURCE_NEIGHBOURS\x10\x04\x12\x1c\n\x18\x43\x41NDIDATE_SOURCE_FACTORS\x10\x05*d\n\x0b\x41nswerBasis\x12\x1c\n\x18\x41NSWER_BASIS_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x41NSWER_BASIS_INTERESTS\x10\x01\x12\x1b\n\x17\x41NSWER_BASIS_POPULARITY\x10\x02\x32\xa8\x04\n\x15RecommendationService\x12M\n\tRecommend\x12\x1c.unbraid.v1.RecommendRequest\x1a\x1d.unbraid.v1.RecommendResponse\"\x03\x90\x02\x01\x12\\\n\x0e\x42\x61tchRecommend\x12!.unbraid.v1.BatchRecommendRequest\x1a\".unbraid.v1.BatchRecommendResponse\"\x03\x90\x02\x01\x12\x63\n\x0fStreamRecommend\x12\".unbraid.v1.StreamRecommendRequest\x1a#.unbraid.v1.StreamRecommendResponse\"\x03\x90\x02\x01(\x01\x30\x01\x12M\n\tRankItems\x12\x1c.unbraid.v1.RankItemsRequest\x1a\x1d.unbraid.v1.RankItemsResponse\"\x03\x90\x02\x01\x12V\n\x0cSimilarItems\x12\x1f.unbraid.v1.SimilarItemsRequest\x1a .unbraid.v1.SimilarItemsResponse\"\x03\x90\x02\x01\x12V\n\x0cGetInterests\x12\x1f.unbraid.v1.GetInterestsRequest\x1a .unbraid.v1.GetInterestsResponse\"\x03\x90\x02\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,36 +37,66 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_RECOMMENDATIONSERVICE'].methods_by_name['Recommend']._loaded_options = None
   _globals['_RECOMMENDATIONSERVICE'].methods_by_name['Recommend']._serialized_options = b'\220\002\001'
+  _globals['_RECOMMENDATIONSERVICE'].methods_by_name['BatchRecommend']._loaded_options = None
+  _globals['_RECOMMENDATIONSERVICE'].methods_by_name['BatchRecommend']._serialized_options = b'\220\002\001'
+  _globals['_RECOMMENDATIONSERVICE'].methods_by_name['StreamRecommend']._loaded_options = None
+  _globals['_RECOMMENDATIONSERVICE'].methods_by_name['StreamRecommend']._serialized_options = b'\220\002\001'
+  _globals['_RECOMMENDATIONSERVICE'].methods_by_name['RankItems']._loaded_options = None
+  _globals['_RECOMMENDATIONSERVICE'].methods_by_name['RankItems']._serialized_options = b'\220\002\001'
+  _globals['_RECOMMENDATIONSERVICE'].methods_by_name['SimilarItems']._loaded_options = None
+  _globals['_RECOMMENDATIONSERVICE'].methods_by_name['SimilarItems']._serialized_options = b'\220\002\001'
   _globals['_RECOMMENDATIONSERVICE'].methods_by_name['GetInterests']._loaded_options = None
   _globals['_RECOMMENDATIONSERVICE'].methods_by_name['GetInterests']._serialized_options = b'\220\002\001'
-  _globals['_SEENITEMS']._serialized_start=2145
-  _globals['_SEENITEMS']._serialized_end=2232
-  _globals['_RANKINGPROFILE']._serialized_start=2234
-  _globals['_RANKINGPROFILE']._serialized_end=2341
-  _globals['_CANDIDATESOURCE']._serialized_start=2344
-  _globals['_CANDIDATESOURCE']._serialized_end=2552
-  _globals['_ANSWERBASIS']._serialized_start=2554
-  _globals['_ANSWERBASIS']._serialized_end=2654
-  _globals['_EVENT']._serialized_start=137
-  _globals['_EVENT']._serialized_end=225
-  _globals['_HISTORY']._serialized_start=227
-  _globals['_HISTORY']._serialized_end=271
-  _globals['_RECOMMENDREQUEST']._serialized_start=274
-  _globals['_RECOMMENDREQUEST']._serialized_end=637
-  _globals['_SCORETERMS']._serialized_start=639
-  _globals['_SCORETERMS']._serialized_end=726
-  _globals['_RECOMMENDATION']._serialized_start=729
-  _globals['_RECOMMENDATION']._serialized_end=987
-  _globals['_EVIDENCE']._serialized_start=989
-  _globals['_EVIDENCE']._serialized_end=1115
-  _globals['_INTEREST']._serialized_start=1118
-  _globals['_INTEREST']._serialized_end=1274
-  _globals['_RECOMMENDRESPONSE']._serialized_start=1277
-  _globals['_RECOMMENDRESPONSE']._serialized_end=1771
-  _globals['_GETINTERESTSREQUEST']._serialized_start=1774
-  _globals['_GETINTERESTSREQUEST']._serialized_end=1962
-  _globals['_GETINTERESTSRESPONSE']._serialized_start=1965
-  _globals['_GETINTERESTSRESPONSE']._serialized_end=2143
-  _globals['_RECOMMENDATIONSERVICE']._serialized_start=2657
-  _globals['_RECOMMENDATIONSERVICE']._serialized_end=2847
+  _globals['_SEENITEMS']._serialized_start=3716
+  _globals['_SEENITEMS']._serialized_end=3803
+  _globals['_RANKINGPROFILE']._serialized_start=3805
+  _globals['_RANKINGPROFILE']._serialized_end=3912
+  _globals['_CANDIDATESOURCE']._serialized_start=3915
+  _globals['_CANDIDATESOURCE']._serialized_end=4123
+  _globals['_ANSWERBASIS']._serialized_start=4125
+  _globals['_ANSWERBASIS']._serialized_end=4225
+  _globals['_EVENT']._serialized_start=162
+  _globals['_EVENT']._serialized_end=250
+  _globals['_HISTORY']._serialized_start=252
+  _globals['_HISTORY']._serialized_end=296
+  _globals['_RECOMMENDREQUEST']._serialized_start=299
+  _globals['_RECOMMENDREQUEST']._serialized_end=662
+  _globals['_SCORETERMS']._serialized_start=664
+  _globals['_SCORETERMS']._serialized_end=751
+  _globals['_RECOMMENDATION']._serialized_start=754
+  _globals['_RECOMMENDATION']._serialized_end=1012
+  _globals['_EVIDENCE']._serialized_start=1014
+  _globals['_EVIDENCE']._serialized_end=1140
+  _globals['_INTEREST']._serialized_start=1143
+  _globals['_INTEREST']._serialized_end=1299
+  _globals['_RECOMMENDRESPONSE']._serialized_start=1302
+  _globals['_RECOMMENDRESPONSE']._serialized_end=1796
+  _globals['_BATCHRECOMMENDREQUEST']._serialized_start=1798
+  _globals['_BATCHRECOMMENDREQUEST']._serialized_end=1869
+  _globals['_RECOMMENDOUTCOME']._serialized_start=1871
+  _globals['_RECOMMENDOUTCOME']._serialized_end=1988
+  _globals['_BATCHRECOMMENDRESPONSE']._serialized_start=1990
+  _globals['_BATCHRECOMMENDRESPONSE']._serialized_end=2082
+  _globals['_STREAMRECOMMENDREQUEST']._serialized_start=2084
+  _globals['_STREAMRECOMMENDREQUEST']._serialized_end=2176
+  _globals['_STREAMEDOUTCOME']._serialized_start=2179
+  _globals['_STREAMEDOUTCOME']._serialized_end=2316
+  _globals['_STREAMRECOMMENDRESPONSE']._serialized_start=2318
+  _globals['_STREAMRECOMMENDRESPONSE']._serialized_end=2390
+  _globals['_RANKITEMSREQUEST']._serialized_start=2393
+  _globals['_RANKITEMSREQUEST']._serialized_end=2635
+  _globals['_RANKITEMSRESPONSE']._serialized_start=2638
+  _globals['_RANKITEMSRESPONSE']._serialized_end=2949
+  _globals['_SIMILARITEMSREQUEST']._serialized_start=2951
+  _globals['_SIMILARITEMSREQUEST']._serialized_end=3067
+  _globals['_SIMILARITEM']._serialized_start=3069
+  _globals['_SIMILARITEM']._serialized_end=3154
+  _globals['_SIMILARITEMSRESPONSE']._serialized_start=3157
+  _globals['_SIMILARITEMSRESPONSE']._serialized_end=3342
+  _globals['_GETINTERESTSREQUEST']._serialized_start=3345
+  _globals['_GETINTERESTSREQUEST']._serialized_end=3533
+  _globals['_GETINTERESTSRESPONSE']._serialized_start=3536
+  _globals['_GETINTERESTSRESPONSE']._serialized_end=3714
+  _globals['_RECOMMENDATIONSERVICE']._serialized_start=4228
+  _globals['_RECOMMENDATIONSERVICE']._serialized_end=4780
 # @@protoc_insertion_point(module_scope)

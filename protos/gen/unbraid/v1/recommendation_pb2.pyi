@@ -10,6 +10,7 @@ from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.rpc import status_pb2 as _status_pb2
 from unbraid.v1 import filter_pb2 as _filter_pb2
 import builtins as _builtins
 import sys
@@ -354,7 +355,7 @@ class Recommendation(_message.Message):
 
     @_builtins.property
     def sources(self) -> _containers.RepeatedScalarFieldContainer[Global___CandidateSource.ValueType]:
-        """Every source that brought the item."""
+        """Every source that brought the item; none for an item of RankItems that no source would have brought."""
 
     def __init__(
         self,
@@ -551,6 +552,400 @@ class RecommendResponse(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__search_plan) -> _WhichOneofReturnType__search_plan | None: ...
 
 Global___RecommendResponse: _TypeAlias = RecommendResponse  # noqa: Y015
+
+@_typing.final
+class BatchRecommendRequest(_message.Message):
+    """Questions that are answered together."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUESTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def requests(self) -> _containers.RepeatedCompositeFieldContainer[Global___RecommendRequest]:
+        """From 1 to 256. Together they may list 30000 events and item ids and 32000 values of filters, and ask for 20000 items."""
+
+    def __init__(
+        self,
+        *,
+        requests: _abc.Iterable[Global___RecommendRequest] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["requests", b"requests"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BatchRecommendRequest: _TypeAlias = BatchRecommendRequest  # noqa: Y015
+
+@_typing.final
+class RecommendOutcome(_message.Message):
+    """What became of a question."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESPONSE_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def response(self) -> Global___RecommendResponse:
+        """The answer."""
+
+    @_builtins.property
+    def error(self) -> _status_pb2.Status:
+        """Why there is none. The path of a wrong field begins with the place of the question, as in `requests[3].limit`."""
+
+    def __init__(
+        self,
+        *,
+        response: Global___RecommendResponse | None = ...,
+        error: _status_pb2.Status | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "outcome", b"outcome", "response", b"response"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "outcome", b"outcome", "response", b"response"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_outcome: _TypeAlias = _typing.Literal["response", "error"]  # noqa: Y015
+    _WhichOneofArgType_outcome: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_outcome) -> _WhichOneofReturnType_outcome | None: ...
+
+Global___RecommendOutcome: _TypeAlias = RecommendOutcome  # noqa: Y015
+
+@_typing.final
+class BatchRecommendResponse(_message.Message):
+    """The outcomes of a batch."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RELEASE_ID_FIELD_NUMBER: _builtins.int
+    OUTCOMES_FIELD_NUMBER: _builtins.int
+    release_id: _builtins.str
+    """The release that answered all of it."""
+    @_builtins.property
+    def outcomes(self) -> _containers.RepeatedCompositeFieldContainer[Global___RecommendOutcome]:
+        """One for each question, in their order."""
+
+    def __init__(
+        self,
+        *,
+        release_id: _builtins.str = ...,
+        outcomes: _abc.Iterable[Global___RecommendOutcome] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["outcomes", b"outcomes", "release_id", b"release_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BatchRecommendResponse: _TypeAlias = BatchRecommendResponse  # noqa: Y015
+
+@_typing.final
+class StreamRecommendRequest(_message.Message):
+    """A question of a stream."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    QUESTION_ID_FIELD_NUMBER: _builtins.int
+    REQUEST_FIELD_NUMBER: _builtins.int
+    question_id: _builtins.str
+    """Comes back with the outcome; it can be anything of at most 256 bytes, and need not differ from those of others."""
+    @_builtins.property
+    def request(self) -> Global___RecommendRequest:
+        """The question."""
+
+    def __init__(
+        self,
+        *,
+        question_id: _builtins.str = ...,
+        request: Global___RecommendRequest | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["request", b"request"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["question_id", b"question_id", "request", b"request"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StreamRecommendRequest: _TypeAlias = StreamRecommendRequest  # noqa: Y015
+
+@_typing.final
+class StreamedOutcome(_message.Message):
+    """What became of a question of a stream."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    QUESTION_ID_FIELD_NUMBER: _builtins.int
+    RESPONSE_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    question_id: _builtins.str
+    """As in the question."""
+    @_builtins.property
+    def response(self) -> Global___RecommendResponse:
+        """The answer."""
+
+    @_builtins.property
+    def error(self) -> _status_pb2.Status:
+        """Why there is none; the stream goes on. The path of a wrong field is that in StreamRecommendRequest."""
+
+    def __init__(
+        self,
+        *,
+        question_id: _builtins.str = ...,
+        response: Global___RecommendResponse | None = ...,
+        error: _status_pb2.Status | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "outcome", b"outcome", "response", b"response"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "outcome", b"outcome", "question_id", b"question_id", "response", b"response"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_outcome: _TypeAlias = _typing.Literal["response", "error"]  # noqa: Y015
+    _WhichOneofArgType_outcome: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_outcome) -> _WhichOneofReturnType_outcome | None: ...
+
+Global___StreamedOutcome: _TypeAlias = StreamedOutcome  # noqa: Y015
+
+@_typing.final
+class StreamRecommendResponse(_message.Message):
+    """Outcomes of questions that were answered together, by one release."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OUTCOMES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def outcomes(self) -> _containers.RepeatedCompositeFieldContainer[Global___StreamedOutcome]:
+        """In the order of the questions; at least one."""
+
+    def __init__(
+        self,
+        *,
+        outcomes: _abc.Iterable[Global___StreamedOutcome] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["outcomes", b"outcomes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StreamRecommendResponse: _TypeAlias = StreamRecommendResponse  # noqa: Y015
+
+@_typing.final
+class RankItemsRequest(_message.Message):
+    """A question for the order of given items."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USER_ID_FIELD_NUMBER: _builtins.int
+    HISTORY_FIELD_NUMBER: _builtins.int
+    ITEM_IDS_FIELD_NUMBER: _builtins.int
+    AS_OF_TIME_FIELD_NUMBER: _builtins.int
+    SEEN_ITEMS_FIELD_NUMBER: _builtins.int
+    PROFILE_FIELD_NUMBER: _builtins.int
+    user_id: _builtins.str
+    """A user of the state store. For one that it does not know, items are ranked by popularity."""
+    seen_items: Global___SeenItems.ValueType
+    """Among which candidates the items are scored: those of a Recommend that says the same. With SEEN_ITEMS_INCLUDE, how
+    often the user had an item counts.
+    """
+    profile: Global___RankingProfile.ValueType
+    """How to rank."""
+    @_builtins.property
+    def history(self) -> Global___History:
+        """A history of the caller's own; with an empty one items are ranked by popularity."""
+
+    @_builtins.property
+    def item_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The items, from 1 to 1000, each once. Items of the history are ranked like any others."""
+
+    @_builtins.property
+    def as_of_time(self) -> _timestamp_pb2.Timestamp:
+        """The moment that is answered for; where given, later events are ignored. The default is now."""
+
+    def __init__(
+        self,
+        *,
+        user_id: _builtins.str = ...,
+        history: Global___History | None = ...,
+        item_ids: _abc.Iterable[_builtins.str] | None = ...,
+        as_of_time: _timestamp_pb2.Timestamp | None = ...,
+        seen_items: Global___SeenItems.ValueType = ...,
+        profile: Global___RankingProfile.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of_time", b"as_of_time", "history", b"history", "subject", b"subject", "user_id", b"user_id"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of_time", b"as_of_time", "history", b"history", "item_ids", b"item_ids", "profile", b"profile", "seen_items", b"seen_items", "subject", b"subject", "user_id", b"user_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_subject: _TypeAlias = _typing.Literal["user_id", "history"]  # noqa: Y015
+    _WhichOneofArgType_subject: _TypeAlias = _typing.Literal["subject", b"subject"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_subject) -> _WhichOneofReturnType_subject | None: ...
+
+Global___RankItemsRequest: _TypeAlias = RankItemsRequest  # noqa: Y015
+
+@_typing.final
+class RankItemsResponse(_message.Message):
+    """The given items, best first."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RELEASE_ID_FIELD_NUMBER: _builtins.int
+    ITEMS_FIELD_NUMBER: _builtins.int
+    UNKNOWN_ITEM_IDS_FIELD_NUMBER: _builtins.int
+    INTERESTS_FIELD_NUMBER: _builtins.int
+    BASIS_FIELD_NUMBER: _builtins.int
+    AS_OF_TIME_FIELD_NUMBER: _builtins.int
+    IGNORED_EVENT_COUNT_FIELD_NUMBER: _builtins.int
+    PROFILE_FIELD_NUMBER: _builtins.int
+    release_id: _builtins.str
+    """The release that answered."""
+    basis: Global___AnswerBasis.ValueType
+    """What the answer rests on."""
+    ignored_event_count: _builtins.int
+    """Events left out because the release does not know their item."""
+    profile: Global___RankingProfile.ValueType
+    """How the items were ranked; an answer by popularity is always ranked by RANKING_PROFILE_FORMULA."""
+    @_builtins.property
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___Recommendation]:
+        """Those that the release knows, best first."""
+
+    @_builtins.property
+    def unknown_item_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Those that it does not know, in the order of the request."""
+
+    @_builtins.property
+    def interests(self) -> _containers.RepeatedCompositeFieldContainer[Global___Interest]:
+        """The interests that were weighed; empty in an answer by popularity."""
+
+    @_builtins.property
+    def as_of_time(self) -> _timestamp_pb2.Timestamp:
+        """The moment that was answered for."""
+
+    def __init__(
+        self,
+        *,
+        release_id: _builtins.str = ...,
+        items: _abc.Iterable[Global___Recommendation] | None = ...,
+        unknown_item_ids: _abc.Iterable[_builtins.str] | None = ...,
+        interests: _abc.Iterable[Global___Interest] | None = ...,
+        basis: Global___AnswerBasis.ValueType = ...,
+        as_of_time: _timestamp_pb2.Timestamp | None = ...,
+        ignored_event_count: _builtins.int = ...,
+        profile: Global___RankingProfile.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of_time", b"as_of_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of_time", b"as_of_time", "basis", b"basis", "ignored_event_count", b"ignored_event_count", "interests", b"interests", "items", b"items", "profile", b"profile", "release_id", b"release_id", "unknown_item_ids", b"unknown_item_ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RankItemsResponse: _TypeAlias = RankItemsResponse  # noqa: Y015
+
+@_typing.final
+class SimilarItemsRequest(_message.Message):
+    """A question for the neighbours of an item."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ITEM_ID_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
+    EXCLUDED_ITEM_IDS_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
+    item_id: _builtins.str
+    """Which item; one that the release does not know is NOT_FOUND."""
+    limit: _builtins.int
+    """How many neighbours; 0 means 20, more than 500 is taken as 500, negative is an error."""
+    @_builtins.property
+    def excluded_item_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Items that must not come back; at most 10000. Ids that the release does not know are ignored."""
+
+    @_builtins.property
+    def filter(self) -> _filter_pb2.Filter:
+        """Which items may come back; where it is absent, all may."""
+
+    def __init__(
+        self,
+        *,
+        item_id: _builtins.str = ...,
+        limit: _builtins.int = ...,
+        excluded_item_ids: _abc.Iterable[_builtins.str] | None = ...,
+        filter: _filter_pb2.Filter | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["excluded_item_ids", b"excluded_item_ids", "filter", b"filter", "item_id", b"item_id", "limit", b"limit"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SimilarItemsRequest: _TypeAlias = SimilarItemsRequest  # noqa: Y015
+
+@_typing.final
+class SimilarItem(_message.Message):
+    """An item near another one."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ITEM_ID_FIELD_NUMBER: _builtins.int
+    TITLE_FIELD_NUMBER: _builtins.int
+    CATEGORIES_FIELD_NUMBER: _builtins.int
+    SIMILARITY_FIELD_NUMBER: _builtins.int
+    item_id: _builtins.str
+    """Which item."""
+    title: _builtins.str
+    """Its title in the catalogue of the release; empty where it has none."""
+    similarity: _builtins.float
+    """Cosine of the vectors of the two items, from -1 to 1."""
+    @_builtins.property
+    def categories(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Its categories in the catalogue of the release."""
+
+    def __init__(
+        self,
+        *,
+        item_id: _builtins.str = ...,
+        title: _builtins.str = ...,
+        categories: _abc.Iterable[_builtins.str] | None = ...,
+        similarity: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["categories", b"categories", "item_id", b"item_id", "similarity", b"similarity", "title", b"title"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SimilarItem: _TypeAlias = SimilarItem  # noqa: Y015
+
+@_typing.final
+class SimilarItemsResponse(_message.Message):
+    """The neighbours of an item, nearest first."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RELEASE_ID_FIELD_NUMBER: _builtins.int
+    ITEMS_FIELD_NUMBER: _builtins.int
+    SEARCH_PLAN_FIELD_NUMBER: _builtins.int
+    MATCHING_ITEM_COUNT_FIELD_NUMBER: _builtins.int
+    release_id: _builtins.str
+    """The release that answered."""
+    search_plan: _filter_pb2.SearchPlan.ValueType
+    """How they were searched for."""
+    matching_item_count: _builtins.int
+    """How many items the filter lets through; absent where there is no filter."""
+    @_builtins.property
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___SimilarItem]:
+        """The neighbours, nearest first, without the item itself. Fewer than the limit only if fewer may come back."""
+
+    def __init__(
+        self,
+        *,
+        release_id: _builtins.str = ...,
+        items: _abc.Iterable[Global___SimilarItem] | None = ...,
+        search_plan: _filter_pb2.SearchPlan.ValueType = ...,
+        matching_item_count: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_matching_item_count", b"_matching_item_count", "matching_item_count", b"matching_item_count"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_matching_item_count", b"_matching_item_count", "items", b"items", "matching_item_count", b"matching_item_count", "release_id", b"release_id", "search_plan", b"search_plan"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__matching_item_count: _TypeAlias = _typing.Literal["matching_item_count"]  # noqa: Y015
+    _WhichOneofArgType__matching_item_count: _TypeAlias = _typing.Literal["_matching_item_count", b"_matching_item_count"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__matching_item_count) -> _WhichOneofReturnType__matching_item_count | None: ...
+
+Global___SimilarItemsResponse: _TypeAlias = SimilarItemsResponse  # noqa: Y015
 
 @_typing.final
 class GetInterestsRequest(_message.Message):

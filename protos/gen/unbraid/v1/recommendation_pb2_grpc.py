@@ -40,6 +40,26 @@ class RecommendationServiceStub:
                 request_serializer=unbraid_dot_v1_dot_recommendation__pb2.RecommendRequest.SerializeToString,
                 response_deserializer=unbraid_dot_v1_dot_recommendation__pb2.RecommendResponse.FromString,
                 _registered_method=True)
+        self.BatchRecommend = channel.unary_unary(
+                '/unbraid.v1.RecommendationService/BatchRecommend',
+                request_serializer=unbraid_dot_v1_dot_recommendation__pb2.BatchRecommendRequest.SerializeToString,
+                response_deserializer=unbraid_dot_v1_dot_recommendation__pb2.BatchRecommendResponse.FromString,
+                _registered_method=True)
+        self.StreamRecommend = channel.stream_stream(
+                '/unbraid.v1.RecommendationService/StreamRecommend',
+                request_serializer=unbraid_dot_v1_dot_recommendation__pb2.StreamRecommendRequest.SerializeToString,
+                response_deserializer=unbraid_dot_v1_dot_recommendation__pb2.StreamRecommendResponse.FromString,
+                _registered_method=True)
+        self.RankItems = channel.unary_unary(
+                '/unbraid.v1.RecommendationService/RankItems',
+                request_serializer=unbraid_dot_v1_dot_recommendation__pb2.RankItemsRequest.SerializeToString,
+                response_deserializer=unbraid_dot_v1_dot_recommendation__pb2.RankItemsResponse.FromString,
+                _registered_method=True)
+        self.SimilarItems = channel.unary_unary(
+                '/unbraid.v1.RecommendationService/SimilarItems',
+                request_serializer=unbraid_dot_v1_dot_recommendation__pb2.SimilarItemsRequest.SerializeToString,
+                response_deserializer=unbraid_dot_v1_dot_recommendation__pb2.SimilarItemsResponse.FromString,
+                _registered_method=True)
         self.GetInterests = channel.unary_unary(
                 '/unbraid.v1.RecommendationService/GetInterests',
                 request_serializer=unbraid_dot_v1_dot_recommendation__pb2.GetInterestsRequest.SerializeToString,
@@ -53,6 +73,38 @@ class RecommendationServiceServicer:
 
     def Recommend(self, request, context):
         """Recommends items to a user who is known to the state store, or for a history sent along.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BatchRecommend(self, request, context):
+        """Answers many questions by one release. A question that cannot be answered fails alone.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StreamRecommend(self, request_iterator, context):
+        """Answers questions for as long as the caller asks them, in their order. Those that have arrived are answered together,
+        and nothing waits for others to come. A caller that does not read its answers is not read from any more either. A
+        server that stops answers what has arrived and ends the stream with UNAVAILABLE: what is without an answer then may
+        be asked again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RankItems(self, request, context):
+        """Scores the items that the caller names for a user, and puts them in order. Their scores and probabilities are those
+        that they have among all candidates of a Recommend for the same user.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SimilarItems(self, request, context):
+        """Finds the items whose vectors are nearest to that of an item.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -72,6 +124,26 @@ def add_RecommendationServiceServicer_to_server(servicer, server):
                     servicer.Recommend,
                     request_deserializer=unbraid_dot_v1_dot_recommendation__pb2.RecommendRequest.FromString,
                     response_serializer=unbraid_dot_v1_dot_recommendation__pb2.RecommendResponse.SerializeToString,
+            ),
+            'BatchRecommend': grpc.unary_unary_rpc_method_handler(
+                    servicer.BatchRecommend,
+                    request_deserializer=unbraid_dot_v1_dot_recommendation__pb2.BatchRecommendRequest.FromString,
+                    response_serializer=unbraid_dot_v1_dot_recommendation__pb2.BatchRecommendResponse.SerializeToString,
+            ),
+            'StreamRecommend': grpc.stream_stream_rpc_method_handler(
+                    servicer.StreamRecommend,
+                    request_deserializer=unbraid_dot_v1_dot_recommendation__pb2.StreamRecommendRequest.FromString,
+                    response_serializer=unbraid_dot_v1_dot_recommendation__pb2.StreamRecommendResponse.SerializeToString,
+            ),
+            'RankItems': grpc.unary_unary_rpc_method_handler(
+                    servicer.RankItems,
+                    request_deserializer=unbraid_dot_v1_dot_recommendation__pb2.RankItemsRequest.FromString,
+                    response_serializer=unbraid_dot_v1_dot_recommendation__pb2.RankItemsResponse.SerializeToString,
+            ),
+            'SimilarItems': grpc.unary_unary_rpc_method_handler(
+                    servicer.SimilarItems,
+                    request_deserializer=unbraid_dot_v1_dot_recommendation__pb2.SimilarItemsRequest.FromString,
+                    response_serializer=unbraid_dot_v1_dot_recommendation__pb2.SimilarItemsResponse.SerializeToString,
             ),
             'GetInterests': grpc.unary_unary_rpc_method_handler(
                     servicer.GetInterests,
@@ -107,6 +179,114 @@ class RecommendationService:
             '/unbraid.v1.RecommendationService/Recommend',
             unbraid_dot_v1_dot_recommendation__pb2.RecommendRequest.SerializeToString,
             unbraid_dot_v1_dot_recommendation__pb2.RecommendResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BatchRecommend(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/unbraid.v1.RecommendationService/BatchRecommend',
+            unbraid_dot_v1_dot_recommendation__pb2.BatchRecommendRequest.SerializeToString,
+            unbraid_dot_v1_dot_recommendation__pb2.BatchRecommendResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StreamRecommend(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/unbraid.v1.RecommendationService/StreamRecommend',
+            unbraid_dot_v1_dot_recommendation__pb2.StreamRecommendRequest.SerializeToString,
+            unbraid_dot_v1_dot_recommendation__pb2.StreamRecommendResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RankItems(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/unbraid.v1.RecommendationService/RankItems',
+            unbraid_dot_v1_dot_recommendation__pb2.RankItemsRequest.SerializeToString,
+            unbraid_dot_v1_dot_recommendation__pb2.RankItemsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SimilarItems(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/unbraid.v1.RecommendationService/SimilarItems',
+            unbraid_dot_v1_dot_recommendation__pb2.SimilarItemsRequest.SerializeToString,
+            unbraid_dot_v1_dot_recommendation__pb2.SimilarItemsResponse.FromString,
             options,
             channel_credentials,
             insecure,

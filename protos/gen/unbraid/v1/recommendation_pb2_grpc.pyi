@@ -35,6 +35,20 @@ class RecommendationServiceStub:
     def __new__(cls, channel: _aio.Channel) -> RecommendationServiceAsyncStub: ...
     Recommend: _grpc.UnaryUnaryMultiCallable[_recommendation_pb2.RecommendRequest, _recommendation_pb2.RecommendResponse]
     """Recommends items to a user who is known to the state store, or for a history sent along."""
+    BatchRecommend: _grpc.UnaryUnaryMultiCallable[_recommendation_pb2.BatchRecommendRequest, _recommendation_pb2.BatchRecommendResponse]
+    """Answers many questions by one release. A question that cannot be answered fails alone."""
+    StreamRecommend: _grpc.StreamStreamMultiCallable[_recommendation_pb2.StreamRecommendRequest, _recommendation_pb2.StreamRecommendResponse]
+    """Answers questions for as long as the caller asks them, in their order. Those that have arrived are answered together,
+    and nothing waits for others to come. A caller that does not read its answers is not read from any more either. A
+    server that stops answers what has arrived and ends the stream with UNAVAILABLE: what is without an answer then may
+    be asked again.
+    """
+    RankItems: _grpc.UnaryUnaryMultiCallable[_recommendation_pb2.RankItemsRequest, _recommendation_pb2.RankItemsResponse]
+    """Scores the items that the caller names for a user, and puts them in order. Their scores and probabilities are those
+    that they have among all candidates of a Recommend for the same user.
+    """
+    SimilarItems: _grpc.UnaryUnaryMultiCallable[_recommendation_pb2.SimilarItemsRequest, _recommendation_pb2.SimilarItemsResponse]
+    """Finds the items whose vectors are nearest to that of an item."""
     GetInterests: _grpc.UnaryUnaryMultiCallable[_recommendation_pb2.GetInterestsRequest, _recommendation_pb2.GetInterestsResponse]
     """Takes a history apart into interests and says what speaks for each."""
 
@@ -45,6 +59,20 @@ class RecommendationServiceAsyncStub(RecommendationServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     Recommend: _aio.UnaryUnaryMultiCallable[_recommendation_pb2.RecommendRequest, _recommendation_pb2.RecommendResponse]  # type: ignore[assignment]
     """Recommends items to a user who is known to the state store, or for a history sent along."""
+    BatchRecommend: _aio.UnaryUnaryMultiCallable[_recommendation_pb2.BatchRecommendRequest, _recommendation_pb2.BatchRecommendResponse]  # type: ignore[assignment]
+    """Answers many questions by one release. A question that cannot be answered fails alone."""
+    StreamRecommend: _aio.StreamStreamMultiCallable[_recommendation_pb2.StreamRecommendRequest, _recommendation_pb2.StreamRecommendResponse]  # type: ignore[assignment]
+    """Answers questions for as long as the caller asks them, in their order. Those that have arrived are answered together,
+    and nothing waits for others to come. A caller that does not read its answers is not read from any more either. A
+    server that stops answers what has arrived and ends the stream with UNAVAILABLE: what is without an answer then may
+    be asked again.
+    """
+    RankItems: _aio.UnaryUnaryMultiCallable[_recommendation_pb2.RankItemsRequest, _recommendation_pb2.RankItemsResponse]  # type: ignore[assignment]
+    """Scores the items that the caller names for a user, and puts them in order. Their scores and probabilities are those
+    that they have among all candidates of a Recommend for the same user.
+    """
+    SimilarItems: _aio.UnaryUnaryMultiCallable[_recommendation_pb2.SimilarItemsRequest, _recommendation_pb2.SimilarItemsResponse]  # type: ignore[assignment]
+    """Finds the items whose vectors are nearest to that of an item."""
     GetInterests: _aio.UnaryUnaryMultiCallable[_recommendation_pb2.GetInterestsRequest, _recommendation_pb2.GetInterestsResponse]  # type: ignore[assignment]
     """Takes a history apart into interests and says what speaks for each."""
 
@@ -58,6 +86,44 @@ class RecommendationServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_recommendation_pb2.RecommendResponse, _abc.Awaitable[_recommendation_pb2.RecommendResponse]]:
         """Recommends items to a user who is known to the state store, or for a history sent along."""
+
+    @_abc_1.abstractmethod
+    def BatchRecommend(
+        self,
+        request: _recommendation_pb2.BatchRecommendRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_recommendation_pb2.BatchRecommendResponse, _abc.Awaitable[_recommendation_pb2.BatchRecommendResponse]]:
+        """Answers many questions by one release. A question that cannot be answered fails alone."""
+
+    @_abc_1.abstractmethod
+    def StreamRecommend(
+        self,
+        request_iterator: _MaybeAsyncIterator[_recommendation_pb2.StreamRecommendRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_recommendation_pb2.StreamRecommendResponse], _abc.AsyncIterator[_recommendation_pb2.StreamRecommendResponse]]:
+        """Answers questions for as long as the caller asks them, in their order. Those that have arrived are answered together,
+        and nothing waits for others to come. A caller that does not read its answers is not read from any more either. A
+        server that stops answers what has arrived and ends the stream with UNAVAILABLE: what is without an answer then may
+        be asked again.
+        """
+
+    @_abc_1.abstractmethod
+    def RankItems(
+        self,
+        request: _recommendation_pb2.RankItemsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_recommendation_pb2.RankItemsResponse, _abc.Awaitable[_recommendation_pb2.RankItemsResponse]]:
+        """Scores the items that the caller names for a user, and puts them in order. Their scores and probabilities are those
+        that they have among all candidates of a Recommend for the same user.
+        """
+
+    @_abc_1.abstractmethod
+    def SimilarItems(
+        self,
+        request: _recommendation_pb2.SimilarItemsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_recommendation_pb2.SimilarItemsResponse, _abc.Awaitable[_recommendation_pb2.SimilarItemsResponse]]:
+        """Finds the items whose vectors are nearest to that of an item."""
 
     @_abc_1.abstractmethod
     def GetInterests(
