@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from unbraid_core.pipeline import Pipeline
     from unbraid_core.ranker_inputs import RankerInputs
 
-__all__ = ["find_by_factors", "find_by_interests", "find_neighbours", "find_own_items", "find_popular"]
+__all__ = ["find_by_factors", "find_by_interests", "find_listed", "find_neighbours", "find_own_items", "find_popular"]
 
 
 MOST_PASSED_OVER = 256
@@ -115,6 +115,15 @@ def find_popular(pipeline: Pipeline, drafts: Sequence[Draft]) -> None:
             popular_C = _most_popular(draft, pipeline.popular_row_I, pipeline.log_popularity_I.__getitem__, wanted)
             fresh_C = popular_C[~np.isin(popular_C, draft.row_C)]
             draft.add(fresh_C[:missing], Source.POPULAR)
+
+
+def find_listed(_pipeline: Pipeline, drafts: Sequence[Draft]) -> None:
+    """The rows that the query lists; no source is named for them but those that found them anyway."""
+    for draft in drafts:
+        if draft.query.listed_row_U is not None:
+            # From here on nothing else asks what is blocked.
+            draft.blocked_I[draft.query.listed_row_U] = False
+            draft.add(draft.query.listed_row_U, Source(0))
 
 
 def _most_popular(

@@ -1,9 +1,9 @@
 """The recommendation pipeline: one list of named stages, run by the server and by the offline evaluation alike.
 
-    block -> encode -> interests -> neighbours -> factors -> own items -> popular -> score -> describe -> rank
-    -> calibrate -> select
+    block -> encode -> interests -> neighbours -> factors -> own items -> popular -> listed -> score -> describe
+    -> rank -> calibrate -> select
 
-Neighbours, factors, describe and rank do nothing in profile ``formula``.
+Neighbours, factors, describe and rank do nothing in profile ``formula``, listed nothing where no items are given.
 
 A stage works on a batch of drafts, one per query, and counts what it takes out of a draft, by reason.
 The pipeline has no clock, no I/O and no state: the encoder, the searcher and ``now`` are handed in.
@@ -21,7 +21,14 @@ from unbraid_core.attributes import Attributes
 from unbraid_core.balance import balanced
 from unbraid_core.blocking import block
 from unbraid_core.calibration import Calibration
-from unbraid_core.candidates import find_by_factors, find_by_interests, find_neighbours, find_own_items, find_popular
+from unbraid_core.candidates import (
+    find_by_factors,
+    find_by_interests,
+    find_listed,
+    find_neighbours,
+    find_own_items,
+    find_popular,
+)
 from unbraid_core.categories import Categories
 from unbraid_core.decay import log_mass, log_share
 from unbraid_core.diversity import diversify
@@ -105,14 +112,26 @@ class Pipeline:
             InvalidInput: a query wants profile ``learned``, and there is no ranker, or filters by what the catalogue
                 does not have.
         """
-        if self.ranker is None and any(query.profile is Profile.LEARNED for query in queries):
-            raise InvalidInput(
-                "profile", "is learned, and this release has no ranker; ask for formula, or release one with a ranker"
-            )
+        for query in queries:
+            self.check(query)
         drafts = [Draft(query) for query in queries]
         for stage in STAGES.values():
             stage(self, drafts)
         return [draft.ranking() for draft in drafts]
+
+    def check(self, query: Query) -> None:
+        """Whether this release can answer a query.
+
+        Raises:
+            InvalidInput: as ``recommend``.
+        """
+        if self.ranker is None and query.profile is Profile.LEARNED:
+            raise InvalidInput(
+                "profile", "is learned, and this release has no ranker; ask for formula, or release one with a ranker"
+            )
+        if query.filter is not None:
+            assert self.attributes is not None
+            self.attributes.check(query.filter)
 
     def features(self, queries: Sequence[Query]) -> list[Described]:
         """What the ranker is asked for each query of profile ``learned``.
@@ -229,7 +248,7 @@ def _calibrate(pipeline: Pipeline, drafts: Sequence[Draft]) -> None:
 
 
 def _select(pipeline: Pipeline, drafts: Sequence[Draft]) -> None:
-    """The best ``limit`` candidates, as balanced and diverse as asked for.
+    """The best ``limit`` candidates, or listed ones where some are listed, as balanced and diverse as asked for.
 
     Equal scores are ordered by row: answers repeat.
     """
@@ -237,6 +256,8 @@ def _select(pipeline: Pipeline, drafts: Sequence[Draft]) -> None:
     for draft in drafts:
         query = draft.query
         best_C = np.lexsort((draft.row_C, -draft.score_C))
+        if query.listed_row_U is not None:
+            best_C = best_C[np.isin(draft.row_C[best_C], query.listed_row_U)]
         if query.balance > 0 and draft.interests is not None:
             log_share_K = draft.interests.log_share_K
             best_C = best_C[balanced(draft.interest_C[best_C], log_share_K, query.balance, query.limit)]
@@ -273,6 +294,7 @@ STAGES: dict[str, Stage] = {
     "factors": find_by_factors,
     "own items": find_own_items,
     "popular": find_popular,
+    "listed": find_listed,
     "score": _score,
     "describe": _describe,
     "rank": _rank,

@@ -198,6 +198,9 @@ class Query:
     ``min_probability`` leaves out what is less likely, and with it all that no probability is known of.
     ``diversity`` is 0 for the order of the scores, up to 1 for items as unlike each other as can be: see ``diversify``.
     ``balance`` is how much of its share of the list each interest is sure of, 0 to 1: see ``balanced``.
+    ``listed_row_U`` are distinct living rows that are to be put in order: these come back, seen and excluded ones among
+    them, and no others. They are scored among the candidates that the query has without them, because what a score and
+    a feature say depends on those.
     """
 
     history: History
@@ -211,6 +214,7 @@ class Query:
     balance: float = 0.0
     filter: Filter | None = None
     allowed_row_A: IntArray | None = None
+    listed_row_U: IntArray | None = None
 
     @property
     def is_filtered(self) -> bool:

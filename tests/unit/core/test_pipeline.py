@@ -91,7 +91,7 @@ def test_no_query_no_answer(make_world: MakeWorld) -> None:
 
 
 def test_the_stages_in_their_order() -> None:
-    found = ["interests", "neighbours", "factors", "own items", "popular"]
+    found = ["interests", "neighbours", "factors", "own items", "popular", "listed"]
     assert list(STAGES) == ["block", "encode", *found, "score", "describe", "rank", "calibrate", "select"]
 
 
@@ -166,6 +166,29 @@ def test_a_list_is_empty_where_nothing_is_allowed(pipeline: Pipeline) -> None:
         (ranking,) = pipeline.recommend([Query(history, NOW_S, 5, excluded_row_X=np.arange(12))])
         assert ranking.row_R.tolist() == []
         assert ranking.score_R.tolist() == []
+
+
+@given(seed=seeds)
+def test_what_a_query_brings_is_ranked_alike_when_it_is_listed(make_world: MakeWorld, seed: int) -> None:
+    """Their scores are those among all candidates: with others beside them, or with none, they would be different."""
+    pipeline, (query,) = make_world(seed)
+    (answer,) = pipeline.recommend([query])
+    listed_row_U = np.random.default_rng(seed).permutation(answer.row_R)
+    (ranked,) = pipeline.recommend([replace(query, listed_row_U=listed_row_U)])
+    for name in ("row_R", "score_R", "interest_R", "source_R"):
+        np.testing.assert_array_equal(getattr(ranked, name), getattr(answer, name))
+    np.testing.assert_array_equal(ranked.terms.total(), answer.terms.total())
+
+
+def test_listed_items_come_back_seen_and_excluded_ones_among_them_and_no_others(pipeline: Pipeline) -> None:
+    listed_row_U = np.array([4, 8, 2, 11])
+    query = Query(events(2, 4), NOW_S, 4, excluded_row_X=np.array([8]), listed_row_U=listed_row_U)
+    (ranked,) = pipeline.recommend([query])
+    assert sorted(ranked.row_R.tolist()) == [2, 4, 8, 11]
+    assert (np.diff(ranked.score_R) <= 0).all()
+    assert ranked.source_R[ranked.row_R == 8].tolist() == [0]
+    (popular,) = pipeline.recommend([replace(query, history=History.empty())])
+    assert popular.row_R.tolist() == [2, 4, 8, 11]
 
 
 def test_equal_scores_go_by_row(pipeline: Pipeline) -> None:
