@@ -19,8 +19,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from unbraid_core.encoding import pad_histories
 from unbraid_core.item_vectors import CompactVectors, ItemVectors, compact
-from unbraid_core.pipeline import pad_histories
 from unbraid_core.types import FloatArray, HistoryBatch, Precision
 from unbraid_exporter.compact_encoder import compact_encoder
 from unbraid_exporter.compression import serving_pipeline

@@ -6,7 +6,8 @@
 Neighbours, factors, describe and rank do nothing in profile ``formula``, listed nothing where no items are given.
 
 A stage works on a batch of drafts, one per query, and counts what it takes out of a draft, by reason.
-The pipeline has no clock, no I/O and no state: the encoder, the searcher and ``now`` are handed in.
+The pipeline has no clock, no I/O, and no state but a cache that changes no answer: the encoder, the
+searcher and ``now`` are handed in.
 """
 
 from __future__ import annotations
@@ -30,12 +31,13 @@ from unbraid_core.candidates import (
     find_popular,
 )
 from unbraid_core.categories import Categories
-from unbraid_core.decay import log_mass, log_share
 from unbraid_core.diversity import diversify
 from unbraid_core.draft import Draft
+from unbraid_core.encoding import encode
 from unbraid_core.errors import InvalidInput
 from unbraid_core.features import SourceScores, candidate_features
 from unbraid_core.interactions import speaker_products
+from unbraid_core.interest_cache import InterestCache
 from unbraid_core.item_vectors import ItemVectors
 from unbraid_core.live.popular_rows import PopularRows
 from unbraid_core.live.stacked_rows import StackedRows
@@ -46,8 +48,6 @@ from unbraid_core.types import (
     BoolArray,
     DoubleArray,
     FloatArray,
-    History,
-    HistoryBatch,
     IntArray,
     Interests,
     Profile,
@@ -56,7 +56,7 @@ from unbraid_core.types import (
     Scoring,
 )
 
-__all__ = ["STAGES", "Described", "Pipeline", "pad_histories"]
+__all__ = ["STAGES", "Described", "Pipeline"]
 
 
 class Described(NamedTuple):
@@ -86,6 +86,7 @@ class Pipeline:
         categories: of the catalogue, for diversity; None where no item has any.
         tombstone_I: which rows are dead; ``searcher`` and ``popular_row_I`` leave them out. None where all are alive.
         attributes: of the catalogue; None where no query filters by them.
+        cache: of what ``encoder`` makes of rows of ``item_vectors_ID``; None where every history is encoded anew.
     """
 
     encoder: Encoder
@@ -102,6 +103,7 @@ class Pipeline:
     categories: Categories | None = None
     tombstone_I: BoolArray | None = None
     attributes: Attributes | None = None
+    cache: InterestCache | None = None
 
     def recommend(self, queries: Sequence[Query]) -> list[Ranking]:
         """Answer a batch of queries; no answer depends on the others in its batch.
@@ -152,7 +154,7 @@ class Pipeline:
     def interests(self, queries: Sequence[Query]) -> list[Interests | None]:
         """The interests of each query's user at its ``now``; None for an empty history."""
         drafts = [Draft(query) for query in queries]
-        _encode(self, drafts)
+        encode(self, drafts)
         return [draft.interests for draft in drafts]
 
     def _drafts_before(self, stage: str, queries: Sequence[Query]) -> list[Draft]:
@@ -163,25 +165,6 @@ class Pipeline:
                 break
             work(self, drafts)
         return drafts
-
-
-def _encode(pipeline: Pipeline, drafts: Sequence[Draft]) -> None:
-    """History to interests, each with the mass that is still alive at the query's now."""
-    known = [draft for draft in drafts if len(draft.query.history) > 0]
-    if not known:
-        return
-    histories = [draft.query.history.last(pipeline.max_history) for draft in known]
-    encoded = pipeline.encoder.encode(pad_histories(histories, pipeline.item_vectors_ID))
-    for b, (draft, history) in enumerate(zip(known, histories, strict=True)):
-        assignment_KL = encoded.assignment_BKL[b, :, : len(history)]
-        log_mass_K = log_mass(assignment_KL, draft.query.now_s - history.time_s_N, pipeline.half_life_s_K)
-        draft.interests = Interests(
-            history=history,
-            vectors_KD=encoded.vectors_BKD[b],
-            assignment_KL=assignment_KL,
-            mass_K=np.exp(log_mass_K),
-            log_share_K=log_share(log_mass_K),
-        )
 
 
 def _score(pipeline: Pipeline, drafts: Sequence[Draft]) -> None:
@@ -266,29 +249,11 @@ def _select(pipeline: Pipeline, drafts: Sequence[Draft]) -> None:
         draft.select(best_R)
 
 
-def pad_histories(histories: Sequence[History], item_vectors_ID: ItemVectors) -> HistoryBatch:
-    """Gather item vectors and right-pad to the longest history; every history has at least one event."""
-    shape_BL = len(histories), max(len(history) for history in histories)
-    row_BL = np.zeros(shape_BL, np.int64)
-    age_s_BL = np.zeros(shape_BL, np.float32)
-    action_BL = np.zeros(shape_BL, np.int64)
-    mask_BL = np.zeros(shape_BL, np.bool_)
-    for b, history in enumerate(histories):
-        valid = slice(0, len(history))
-        row_BL[b, valid] = history.row_N
-        age_s_BL[b, valid] = history.time_s_N[-1] - history.time_s_N
-        action_BL[b, valid] = history.action_N
-        mask_BL[b, valid] = True
-    item_vectors_BLD = item_vectors_ID[row_BL]
-    item_vectors_BLD[~mask_BL] = 0.0
-    return HistoryBatch(item_vectors_BLD, age_s_BL, action_BL, mask_BL)
-
-
 Stage = Callable[[Pipeline, Sequence[Draft]], None]
 
 STAGES: dict[str, Stage] = {
     "block": block,
-    "encode": _encode,
+    "encode": encode,
     "interests": find_by_interests,
     "neighbours": find_neighbours,
     "factors": find_by_factors,

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from unbraid_core.encoding import pad_histories
 from unbraid_core.item_vectors import ItemVectors
-from unbraid_core.pipeline import Pipeline, pad_histories
+from unbraid_core.pipeline import Pipeline
 from unbraid_core.types import DoubleArray, History, HistoryBatch, Profile
 from unbraid_training.checkpoint import Checkpoint
 from unbraid_training.data.dataset import Dataset

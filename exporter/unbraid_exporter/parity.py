@@ -12,8 +12,8 @@ import onnxruntime as ort
 import torch
 from pydantic import BaseModel, ConfigDict
 
+from unbraid_core.encoding import pad_histories
 from unbraid_core.errors import IncompatibleError
-from unbraid_core.pipeline import pad_histories
 from unbraid_core.types import FloatArray, History, HistoryBatch, InterestBatch
 from unbraid_exporter.exported_encoder import ExportedEncoder
 from unbraid_training.encoder import MultiInterestEncoder

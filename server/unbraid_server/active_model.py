@@ -50,7 +50,10 @@ class ActiveModel:
             DeviceUnavailable, IntegrityError, IncompatibleError: it cannot be used; the current one goes on answering.
         """
         with self._loading:
-            model = load_model(release, self._current.device.requested)
+            cache = self._current.pipeline.cache
+            model = load_model(
+                release, self._current.device.requested, cache=None if cache is None else cache.successor()
+            )
             probe(model)
             model = self._caught_up(model)
             # Changes go on meanwhile; what came since is little.

@@ -11,6 +11,7 @@ import numpy as np
 from unbraid_core.attributes import Attributes
 from unbraid_core.categories import Categories
 from unbraid_core.errors import IncompatibleError
+from unbraid_core.interest_cache import InterestCache
 from unbraid_core.item_change import ItemChange
 from unbraid_core.live.delta import Delta
 from unbraid_core.live.live_catalogue import LiveCatalogue
@@ -50,7 +51,7 @@ class Model:
         delta: what changed since.
         catalogue: the items that there are now.
         shown: the same in messages of answers.
-        pipeline: the pipeline over these.
+        pipeline: the pipeline over these, with a cache of interests where there is one.
         device: where the encoder runs, and why.
         action_index: index of every action of the vocabulary; an action that is not in it counts as 0.
         lease: keeps the release from being removed.
@@ -93,12 +94,15 @@ class Model:
         delta = self.delta.followed_by(changes)
         searcher = LiveSearcher(self.released.searcher, delta.added.vector_ND, delta.tombstone_I)
         catalogue = LiveCatalogue(delta)
+        cache = self.pipeline.cache
+        if cache is not None and delta.numbering != self.delta.numbering:
+            cache = cache.successor()
         return replace(
             self,
             delta=delta,
             catalogue=catalogue,
             shown=self.shown.followed_by(catalogue),
-            pipeline=live_pipeline(self.released, delta, searcher),
+            pipeline=replace(live_pipeline(self.released, delta, searcher), cache=cache),
         )
 
     def exact_pipeline(self) -> Pipeline:
@@ -128,8 +132,13 @@ class Model:
         return KnownHistory(history, len(order_N) - len(known_N))
 
 
-def load_model(release: Release, device: Device) -> Model:
+def load_model(release: Release, device: Device, cache: InterestCache | None = None) -> Model:
     """Load the encoder, the index and, where there is one, the ranker of a verified release.
+
+    Args:
+        release: verified.
+        device: where to run the encoder.
+        cache: an empty one for the interests; None encodes every history anew.
 
     Raises:
         DeviceUnavailable: the demanded device cannot be had.
@@ -169,7 +178,7 @@ def load_model(release: Release, device: Device) -> Model:
         delta=delta,
         catalogue=catalogue,
         shown=ShownItems(catalogue, delta.released_count),
-        pipeline=pipeline,
+        pipeline=replace(pipeline, cache=cache),
         device=encoder.device,
         action_index={action: index for index, action in enumerate(manifest.encoder.actions)},
         lease=release.lease,

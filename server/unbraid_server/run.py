@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from structlog.typing import FilteringBoundLogger
 
+from unbraid_core.interest_cache import InterestCache
 from unbraid_server.active_model import ActiveModel
 from unbraid_server.allocator import keep_memory_together
 from unbraid_server.logs import open_log
@@ -22,6 +23,8 @@ from unbraid_server.sqlite_state import SqliteStateStore
 from unbraid_server.versions import component_versions
 
 __all__ = ["run"]
+
+MEGABYTE = 10**6
 
 
 def run(settings: ServerSettings, on_ready: Callable[[str, str], None]) -> None:
@@ -47,7 +50,8 @@ def run(settings: ServerSettings, on_ready: Callable[[str, str], None]) -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    model = load_model(trusted_releases(settings).open(), settings.device)
+    cache = InterestCache(settings.interest_cache_mb * MEGABYTE) if settings.interest_cache_mb else None
+    model = load_model(trusted_releases(settings).open(), settings.device, cache)
     state = SqliteStateStore(settings.state)
     catalogue = SqliteCatalogueStore(settings.catalogue_file)
     try:
@@ -85,6 +89,7 @@ def _log_decisions(log: FilteringBoundLogger, settings: ServerSettings, model: M
         faiss_threads=os.environ.get("OMP_NUM_THREADS", "1"),
         batch_limit=settings.batch_limit,
         queue_limit=settings.queue_limit,
+        interest_cache_mb=settings.interest_cache_mb,
         max_concurrent_calls=settings.max_concurrent_calls,
         host=settings.host,
         port=port,

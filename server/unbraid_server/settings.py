@@ -32,6 +32,7 @@ class ServerSettings(BaseSettings):
         device: where the encoder runs.
         batch_limit: questions that are answered together when several come at once.
         queue_limit: questions that may wait; more are refused with RESOURCE_EXHAUSTED, and told when to come back.
+        interest_cache_mb: memory for interests of histories that come again, in millions of bytes; 0 for none.
         max_concurrent_calls: calls of any kind in progress, one thread each; more are refused by gRPC itself.
         grace_s: seconds that calls in progress get to finish when the server stops.
         insecure: listen on an address that others can reach, without TLS and authentication.
@@ -51,6 +52,7 @@ class ServerSettings(BaseSettings):
     device: Device = Device.AUTO
     batch_limit: Annotated[int, Field(ge=1, le=1024)] = 32
     queue_limit: Annotated[int, Field(ge=1)] = 128
+    interest_cache_mb: Annotated[int, Field(ge=0, le=1_000_000)] = 64
     max_concurrent_calls: Annotated[int, Field(ge=1, le=4096)] = 192
     grace_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 10.0
     insecure: bool = False

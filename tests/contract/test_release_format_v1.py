@@ -11,7 +11,7 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from unbraid_core.pipeline import pad_histories
+from unbraid_core.encoding import pad_histories
 from unbraid_core.release import Release, open_release
 from unbraid_core.release.layout import INDEX, USER_ENCODER
 from unbraid_core.types import FloatArray, History

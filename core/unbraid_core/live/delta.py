@@ -42,6 +42,7 @@ class Delta:
         tombstone_I: bool [I + N], which rows are dead.
         homeless: items that cannot be shown, because no vector of theirs lies in the space of the release.
         sequence: number of the last change.
+        numbering: how often the added rows were given other numbers; while it is the same, so is what a row stands for.
     """
 
     released: ReleasedItems
@@ -52,6 +53,7 @@ class Delta:
     tombstone_I: BoolArray
     homeless: frozenset[str]
     sequence: int
+    numbering: int = 0
 
     @classmethod
     def none(cls, released: ReleasedItems) -> Delta:
@@ -149,4 +151,5 @@ def _without_many_dead_rows(delta: Delta) -> Delta:
         categories=_with_categories(delta.released.categories, released_count, table),
         row_of={str(item_id): released_count + n for n, item_id in enumerate(table.column("item_id").to_pylist())},
         tombstone_I=np.concatenate([delta.tombstone_I[:released_count], np.zeros(living_count, np.bool_)]),
+        numbering=delta.numbering + 1,
     )

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unbraid_core.pipeline import STAGES, Pipeline, pad_histories
+from unbraid_core.encoding import pad_histories
+from unbraid_core.pipeline import STAGES, Pipeline
 from unbraid_core.types import Basis, History, Interests, Query, Ranking, Scoring, Source
 from unbraid_index.exact import ExactSearcher
 

@@ -17,8 +17,8 @@ import torch
 from unbraid_cli.app import run
 from unbraid_client import Profile as ClientProfile
 from unbraid_client import UnbraidClient
+from unbraid_core.encoding import pad_histories
 from unbraid_core.errors import InvalidInput
-from unbraid_core.pipeline import pad_histories
 from unbraid_core.release import Release, ReleaseStore, open_export
 from unbraid_core.types import IntArray, Precision, Profile
 from unbraid_exporter.compact_encoder import compact_encoder

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unbraid_core.pipeline import pad_histories
+from unbraid_core.encoding import pad_histories
 from unbraid_core.types import FloatArray, History
 from unbraid_training.checkpoint import Checkpoint
 from unbraid_training.torch_encoder import TorchEncoder

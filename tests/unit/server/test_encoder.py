@@ -10,8 +10,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from unbraid_core.encoding import pad_histories
 from unbraid_core.errors import DeviceUnavailable, IncompatibleError
-from unbraid_core.pipeline import pad_histories
 from unbraid_core.release import EncoderSpec, open_release
 from unbraid_core.release.layout import USER_ENCODER
 from unbraid_core.types import History
