@@ -25,7 +25,7 @@ __all__ = ["CacheStatistics", "EncodedHistory", "InterestCache"]
 
 DIGEST_BYTES = 16
 # Of an entry beside its numbers: the heads of two arrays, the digest, and the place in the table.
-ENTRY_BYTES = 600
+ENTRY_BYTES = 450
 
 
 class EncodedHistory(NamedTuple):
