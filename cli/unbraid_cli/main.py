@@ -28,7 +28,6 @@ EXTRA_OF_MODULE = {
     "cryptography": "server",
     "prometheus_client": "server",
     "structlog": "server",
-    "pydantic_settings": "server",
     "faiss": "server",
     "numpy": "server",
     "onnxruntime": "server",

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from unbraid_cli.console import console
-from unbraid_cli.options import RELEASES, STATE, CatalogueFile, PublicKey, Releases, State
 
 __all__ = ["serve"]
 
 
 def serve(
-    releases: Releases = RELEASES,
-    state: State = STATE,
-    catalogue: CatalogueFile = None,
+    config: Annotated[
+        Path | None, typer.Option(help="Settings as TOML; options and environment variables come before it.")
+    ] = None,
+    releases: Annotated[Path | None, typer.Option(help="The folder of releases.", show_default="releases")] = None,
+    state: Annotated[
+        Path | None, typer.Option(help="The SQLite file with the histories of users.", show_default="state.db")
+    ] = None,
+    catalogue: Annotated[
+        Path | None,
+        typer.Option(
+            help="The SQLite file with the changes of the catalogue.",
+            show_default="catalogue.sqlite in the folder of releases",
+        ),
+    ] = None,
     host: Annotated[
         str | None,
         typer.Option(help="Address to listen on; only loopback without --insecure.", show_default="127.0.0.1"),
@@ -31,11 +42,11 @@ def serve(
     queue_limit: Annotated[
         int | None, typer.Option(help="Questions that may wait; more are refused at once.", show_default="128")
     ] = None,
-    grace: Annotated[
+    grace_s: Annotated[
         float | None,
-        typer.Option(help="Seconds that calls in progress get to finish after SIGTERM.", show_default="10"),
+        typer.Option("--grace", help="Seconds that calls in progress get to finish after SIGTERM.", show_default="10"),
     ] = None,
-    public_key: PublicKey = None,
+    public_key: Annotated[Path | None, typer.Option(help="Refuse releases that are not signed with this key.")] = None,
     metrics_port: Annotated[
         int | None,
         typer.Option(help="Port where Prometheus reads /metrics over HTTP; 0 takes any free one.", show_default="none"),
@@ -47,14 +58,14 @@ def serve(
 ) -> None:
     """Answer gRPC calls from the active release until SIGTERM or Ctrl-C.
 
-    Options are also environment variables: --port is UNBRAID_PORT, --grace is UNBRAID_GRACE_S.
-    Without an option: UNBRAID_MAX_CONCURRENT_CALLS (192), UNBRAID_LOG_LEVEL (info; debug logs calls),
-    UNBRAID_RECALL_SAMPLE_SHARE (0.01 of the questions are searched again exactly, in the background).
+    Settings come from options, then environment variables (--port is UNBRAID_PORT), then the file of --config or
+    UNBRAID_CONFIG. `unbraid config show --defaults` prints such a file with all of them.
     """
     from unbraid_server.run import run
     from unbraid_server.settings import ServerSettings
 
     settings = ServerSettings.load(
+        config=config,
         releases=releases,
         public_key=public_key,
         state=state,
@@ -64,7 +75,7 @@ def serve(
         device=device,
         batch_limit=batch_limit,
         queue_limit=queue_limit,
-        grace_s=grace,
+        grace_s=grace_s,
         metrics_port=metrics_port,
         insecure=insecure,
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -28,6 +27,7 @@ from unbraid_server.catalogue_service import CatalogService
 from unbraid_server.catalogue_watcher import CatalogueWatcher
 from unbraid_server.health import Health
 from unbraid_server.metrics import Metrics
+from unbraid_server.port import try_to_listen
 from unbraid_server.recall_monitor import RecallMonitor
 from unbraid_server.recommendation_service import RecommendationService
 from unbraid_server.release_service import ReleaseService
@@ -127,7 +127,7 @@ class Server:
             Unavailable: the address cannot be had.
         """
         try:
-            _try_to_listen(self._host, self._port)
+            try_to_listen(self._host, self._port)
             port = self._server.add_insecure_port(self._address)
         except (OSError, RuntimeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "the port was taken just now"
@@ -162,11 +162,3 @@ class Server:
     def wait(self) -> None:
         """Block until the server was stopped."""
         self._server.wait_for_termination()
-
-
-def _try_to_listen(host: str, port: int) -> None:
-    """Bind for a moment: the system says why it refuses, where gRPC only logs lines of its own."""
-    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    with socket.socket(family, kind, protocol) as trial:
-        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        trial.bind(address)

@@ -73,7 +73,10 @@ def meaning(parameter: Parameter) -> str:
 
 
 def options_of(command: str) -> set[str]:
-    return {option for each in COMMANDS[command] if isinstance(each, TyperOption) for option in each.opts}
+    parameters = COMMANDS[command]
+    if any(each.metavar == "SERVE_OPTION" for each in parameters):
+        parameters = [*parameters, *COMMANDS["unbraid serve"]]
+    return {option for each in parameters if isinstance(each, TyperOption) for option in each.opts}
 
 
 def sections() -> dict[str, str]:

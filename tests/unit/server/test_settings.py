@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -42,7 +43,7 @@ def test_variables_of_other_parts_are_left_alone(monkeypatch: pytest.MonkeyPatch
         ("log_level", 7),
     ],
 )
-def test_a_wrong_flag_is_named_with_its_value(flag: str, value: object) -> None:
+def test_a_wrong_flag_is_named_with_its_value(flag: str, value: Any) -> None:
     with pytest.raises(InvalidInput) as caught:
         ServerSettings.load(**{flag: value})
     assert caught.value.field == flag
