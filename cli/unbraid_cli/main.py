@@ -9,6 +9,7 @@ __all__ = ["main"]
 EXTRA_OF_MODULE = {
     "typer": "cli",
     "rich": "cli",
+    "hdrh": "load",
     "torch": "train",
     "implicit": "train",
     "jinja2": "train",

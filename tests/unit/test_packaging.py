@@ -51,6 +51,7 @@ def loaded_by(package: str) -> set[str]:
         ("unbraid_server", {"onnx", "scipy", "torch", "unbraid_exporter", "unbraid_training"}),
         ("unbraid_training.data", {"grpc", "implicit", "onnx", "onnxruntime", "scipy", "torch"}),
         ("unbraid_client", {"numpy", "pyarrow", "pydantic", "rich", "torch", "typer", "unbraid_core"}),
+        ("unbraid_load", {"numpy", "pyarrow", "pydantic", "rich", "torch", "typer", "unbraid_core"}),
         ("unbraid_cli", {"faiss", "numpy", "onnx", "onnxruntime", "pyarrow", "torch"}),
     ],
 )
