@@ -121,6 +121,7 @@ class TimelineRow:
         counts: calls by status code.
         p50_ms, p99_ms: latencies of answers; None where there were none.
         in_flight: calls in progress when it ended.
+        cpu_share: of a core, that the generator took.
     """
 
     time_s: float
@@ -128,14 +129,15 @@ class TimelineRow:
     p50_ms: float | None
     p99_ms: float | None
     in_flight: int
+    cpu_share: float
 
     @classmethod
-    def of(cls, time_s: float, tally: Tally, in_flight: int) -> Self:
+    def of(cls, time_s: float, tally: Tally, in_flight: int, cpu_share: float) -> Self:
         """The row of a tally."""
         if OK not in tally.by_code:
-            return cls(time_s, tally.counts, None, None, in_flight)
+            return cls(time_s, tally.counts, None, None, in_flight, cpu_share)
         answered = Percentiles.of(tally.by_code[OK].from_due)
-        return cls(time_s, tally.counts, answered.p50, answered.p99, in_flight)
+        return cls(time_s, tally.counts, answered.p50, answered.p99, in_flight, cpu_share)
 
 
 @dataclass(frozen=True, slots=True)

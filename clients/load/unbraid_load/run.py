@@ -123,6 +123,7 @@ class _Interval:
 
     tally: Tally = field(default_factory=Tally)
     in_flight: int = 0
+    cpu_s: float = 0.0
     told_count: int = 0
 
 
@@ -150,6 +151,7 @@ class _Account:
         interval = self._intervals.setdefault(message.number, _Interval())
         interval.tally.add(tally)
         interval.in_flight += message.in_flight
+        interval.cpu_s += message.cpu_s
         interval.told_count += 1
         if interval.told_count == self._plan.processes:
             self._close(message.number, self._intervals.pop(message.number))
@@ -186,8 +188,9 @@ class _Account:
         return added
 
     def _close(self, number: int, interval: _Interval) -> None:
-        began_s = number * self._plan.interval_s
-        row = TimelineRow.of(began_s, interval.tally, interval.in_flight)
+        interval_s = self._plan.interval_s
+        began_s = number * interval_s
+        row = TimelineRow.of(began_s, interval.tally, interval.in_flight, interval.cpu_s / interval_s)
         if number >= 0:
             self._timeline.append(row)
-        self._on_progress(Progress(began_s + self._plan.interval_s, row, self._total))
+        self._on_progress(Progress(began_s + interval_s, row, self._total))

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from selectors import SelectSelector
 from typing import Any
 
+import grpc
 import grpc.aio
 
 from unbraid_load.calls import CALLS
@@ -53,11 +55,13 @@ class News:
         number: of the interval; the first one after the warm-up is 0.
         tallies: by step.
         in_flight: calls in progress when it ended.
+        cpu_s: CPU seconds of the worker since the news before.
     """
 
     number: int
     tallies: dict[int, PackedTally]
     in_flight: int
+    cpu_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,19 +89,25 @@ def work(plan: LoadPlan, number: int, parent: Connection) -> None:
 
 async def _work(plan: LoadPlan, number: int, parent: Connection) -> None:
     channels = [open_load_channel(plan.target) for _ in range(plan.connections)]
-    try:
-        async with asyncio.timeout(CONNECT_S):
-            for channel in channels:
-                await channel.channel_ready()
-    except TimeoutError:
+    if all([await _is_connected(channel) for channel in channels]):
+        parent.send(Ready())
+        order = parent.recv()
+        if isinstance(order, Start):
+            await _generate(plan, number, channels, order.start_s, parent)
+    else:
         parent.send(Unconnected())
-        return
-    parent.send(Ready())
-    order = parent.recv()
-    if isinstance(order, Start):
-        await _generate(plan, number, channels, order.start_s, parent)
     for channel in channels:
         await channel.close()
+
+
+async def _is_connected(channel: grpc.aio.Channel) -> bool:
+    state = channel.get_state(try_to_connect=True)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(CONNECT_S):
+            while state not in (grpc.ChannelConnectivity.READY, grpc.ChannelConnectivity.TRANSIENT_FAILURE):
+                await channel.wait_for_state_change(state)
+                state = channel.get_state()
+    return state is grpc.ChannelConnectivity.READY
 
 
 async def _generate(
@@ -125,9 +135,12 @@ async def _generate(
 
 async def _tell(generator: Generator, measured_from_s: float, interval_s: float, parent: Connection) -> None:
     number = int((time.monotonic() - measured_from_s) // interval_s)
+    cpu_before_s = time.process_time()
     while True:
         await asyncio.sleep(measured_from_s + (number + 1) * interval_s - time.monotonic())
-        parent.send(News(number, _packed(generator), generator.in_flight))
+        cpu_s = time.process_time()
+        parent.send(News(number, _packed(generator), generator.in_flight, cpu_s - cpu_before_s))
+        cpu_before_s = cpu_s
         number += 1
 
 
