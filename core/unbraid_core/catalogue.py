@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -97,8 +98,7 @@ class Catalogue:
 
     def rows(self, item_ids: Sequence[str]) -> IntArray:
         """The rows of items, -1 for unknown ones: int64 [len(item_ids)]."""
-        row_of = self._row_of
-        return np.fromiter((row_of.get(item_id, -1) for item_id in item_ids), np.int64, len(item_ids))
+        return np.fromiter(map(self._row_of.get, item_ids, repeat(-1)), np.int64, len(item_ids))
 
     def title(self, row: int) -> str:
         """The title of a row, empty where it has none."""

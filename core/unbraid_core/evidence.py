@@ -43,16 +43,20 @@ def weigh_evidence(interests: Interests, now_s: float, half_life_s_K: DoubleArra
     weight_KL /= weight_KL.sum(axis=1, keepdims=True)
 
     by_row_L = np.argsort(history.row_N, kind="stable")
+    newest_U, weight_KU = by_row_L, weight_KL[:, by_row_L]
     sorted_row_L = history.row_N[by_row_L]
-    starts_U = np.flatnonzero(np.diff(sorted_row_L, prepend=-1))
-    newest_U = by_row_L[np.append(starts_U[1:], len(by_row_L)) - 1]
-    weight_KU = np.add.reduceat(weight_KL[:, by_row_L], starts_U, axis=1)
+    is_first_L = sorted_row_L[1:] != sorted_row_L[:-1]
+    if not is_first_L.all():
+        starts_U = np.flatnonzero(np.concatenate([[True], is_first_L]))
+        newest_U = by_row_L[np.append(starts_U[1:], len(by_row_L)) - 1]
+        weight_KU = np.add.reduceat(weight_KU, starts_U, axis=1)
 
     heaviest_KE = np.argsort(-weight_KU, axis=1, kind="stable")[:, :limit]
     newest_KE = newest_U[heaviest_KE]
+    each_K1 = np.arange(len(weight_KU))[:, None]
     return Evidence(
         row_KE=history.row_N[newest_KE],
         time_s_KE=history.time_s_N[newest_KE],
-        assignment_KE=np.take_along_axis(interests.assignment_KL, newest_KE, axis=1).astype(np.float64),
-        weight_KE=np.take_along_axis(weight_KU, heaviest_KE, axis=1),
+        assignment_KE=interests.assignment_KL[each_K1, newest_KE].astype(np.float64),
+        weight_KE=weight_KU[each_K1, heaviest_KE],
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from itertools import repeat
 
 import numpy as np
 
@@ -111,7 +112,11 @@ class Model:
         return replace(self.pipeline, searcher=LiveSearcher(exact, self.delta.added.vector_ND, self.delta.tombstone_I))
 
     def history(
-        self, item_ids: Sequence[str], times_s: Sequence[float], actions: Sequence[str], until_s: float | None
+        self,
+        item_ids: Sequence[str],
+        times_s: Sequence[float] | DoubleArray,
+        actions: Sequence[str],
+        until_s: float | None,
     ) -> KnownHistory:
         """A history in terms of this release: known items only, oldest first, equal times in the given order.
 
@@ -122,14 +127,15 @@ class Model:
             until_s: later events are left out, and not counted; None keeps all.
         """
         row_N = self.catalogue.rows(item_ids)
-        time_s_N = np.array(times_s, np.float64)
-        action_N = np.array([self.action_index.get(action, 0) for action in actions], np.int64)
-        order_N = np.argsort(time_s_N, kind="stable")
-        if until_s is not None:
-            order_N = order_N[: np.searchsorted(time_s_N, until_s, side="right", sorter=order_N)]
-        known_N = order_N[row_N[order_N] >= 0]
+        time_s_N = np.asarray(times_s, np.float64)
+        action_N = np.fromiter(map(self.action_index.get, actions, repeat(0)), np.int64, len(actions))
+        if (time_s_N[1:] < time_s_N[:-1]).any():
+            order_N = np.argsort(time_s_N, kind="stable")
+            row_N, time_s_N, action_N = row_N[order_N], time_s_N[order_N], action_N[order_N]
+        count = len(row_N) if until_s is None else int(np.searchsorted(time_s_N, until_s, side="right"))
+        known_N = np.flatnonzero(row_N[:count] >= 0)
         history = History(row_N[known_N], time_s_N[known_N], action_N[known_N])
-        return KnownHistory(history, len(order_N) - len(known_N))
+        return KnownHistory(history, count - len(known_N))
 
 
 def load_model(release: Release, device: Device, cache: InterestCache | None = None) -> Model:

@@ -79,7 +79,7 @@ class RecommendationService(RecommendationServiceServicer):
         self._recall.offer(model, query, ranking)
         return recommend_response(model, query, ranking, known.ignored_count)
 
-    def GetInterests(self, request: pb.GetInterestsRequest, context: grpc.ServicerContext) -> pb.GetInterestsResponse:
+    def GetInterests(self, request: pb.GetInterestsRequest, context: grpc.ServicerContext) -> bytes:  # type: ignore[override]
         """Take a history apart; a user whom the state store does not know is NOT_FOUND."""
         question = parse_get_interests(request)
         events = self._events(question.subject)

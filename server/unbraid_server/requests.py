@@ -9,13 +9,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
+import numpy as np
+
 from unbraid.v1 import recommendation_pb2 as pb
 from unbraid_core.errors import InvalidInput
 from unbraid_core.filter import Filter
 from unbraid_core.ports import Event
-from unbraid_core.types import Profile
+from unbraid_core.types import DoubleArray, Profile
 from unbraid_server.filters import parse_filter
-from unbraid_server.timestamps import epoch_seconds
+from unbraid_server.timestamps import NANOS, all_are_times, epoch_seconds
 
 __all__ = [
     "MAX_HISTORY_EVENTS",
@@ -49,7 +51,7 @@ class EventColumns:
     """Events in outside terms, in columns of equal length and in any order."""
 
     item_ids: Sequence[str] = ()
-    times_s: Sequence[float] = ()
+    times_s: Sequence[float] | DoubleArray = ()
     actions: Sequence[str] = ()
 
     @classmethod
@@ -151,17 +153,29 @@ def _columns(history: pb.History) -> EventColumns:
         raise InvalidInput(
             "history.events", f"{len(history.events)} events; send at most the newest {MAX_HISTORY_EVENTS}"
         )
-    item_ids, times_s, actions = [], [], []
-    for position, event in enumerate(history.events):
-        item_id = event.item_id
-        if not item_id:
+    if not history.events:
+        return EventColumns()
+    # Every look into a message costs; four of them for an event are what it takes.
+    item_ids, seconds, nanos, actions = zip(
+        *[
+            (event.item_id, (time := event.event_time).seconds, time.nanos, event.action)
+            for event in history.events
+        ],
+        strict=True,
+    )
+    # A time that is missing reads as 0.
+    if not all(item_ids) or not all(seconds) or not all_are_times(seconds, nanos):
+        _check_events(history.events)
+    return EventColumns(item_ids, np.array(seconds, np.float64) + np.array(nanos) / NANOS, actions)
+
+
+def _check_events(events: Sequence[pb.Event]) -> None:
+    for position, event in enumerate(events):
+        if not event.item_id:
             raise InvalidInput(f"history.events[{position}].item_id", "is empty; name an item")
         if not event.HasField("event_time"):
             raise InvalidInput(f"history.events[{position}].event_time", "is missing; say when it happened")
-        item_ids.append(item_id)
-        times_s.append(epoch_seconds(event.event_time, "history.events[{}].event_time", position))
-        actions.append(event.action)
-    return EventColumns(item_ids, times_s, actions)
+        epoch_seconds(event.event_time, "history.events[{}].event_time", position)
 
 
 def _item_ids(field: str, item_ids: Sequence[str]) -> Sequence[str]:

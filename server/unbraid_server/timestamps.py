@@ -5,12 +5,14 @@ A float64 of epoch seconds resolves less than a microsecond today, so microsecon
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from unbraid_core.errors import InvalidInput
 
-__all__ = ["duration", "epoch_seconds", "timestamp"]
+__all__ = ["NANOS", "all_are_times", "duration", "epoch_seconds", "timestamp"]
 
 FIRST_SECOND = -62_135_596_800  # 0001-01-01T00:00:00Z
 LAST_SECOND = 253_402_300_799  # 9999-12-31T23:59:59Z
@@ -36,6 +38,13 @@ def epoch_seconds(time: Timestamp, field: str, *position: int) -> float:
     if not 0 <= nanos < NANOS:
         raise InvalidInput(f"{field.format(*position)}.nanos", f"{nanos} is outside 0 to 999999999")
     return seconds + nanos / NANOS
+
+
+def all_are_times(seconds: Sequence[int], nanos: Sequence[int]) -> bool:
+    """Whether ``epoch_seconds`` takes all of these timestamps; at least one."""
+    return (
+        min(seconds) >= FIRST_SECOND and max(seconds) <= LAST_SECOND and min(nanos) >= 0 and max(nanos) < NANOS
+    )
 
 
 def timestamp(time_s: float) -> Timestamp:
