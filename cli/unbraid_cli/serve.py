@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from unbraid_cli.console import console
+
+if TYPE_CHECKING:
+    from unbraid_server.settings import ServerSettings
 
 __all__ = ["serve"]
 
@@ -32,6 +37,10 @@ def serve(
         typer.Option(help="Address to listen on; only loopback without --insecure.", show_default="127.0.0.1"),
     ] = None,
     port: Annotated[int | None, typer.Option(help="0 takes any free port.", show_default="50051")] = None,
+    workers: Annotated[
+        str | None,
+        typer.Option(help="Processes that answer calls; auto takes one for each core to use.", show_default="1"),
+    ] = None,
     device: Annotated[
         str | None, typer.Option(help="Where the encoder runs: auto, cuda or cpu.", show_default="auto")
     ] = None,
@@ -61,6 +70,7 @@ def serve(
     Settings come from options, then environment variables (--port is UNBRAID_PORT), then the file of --config or
     UNBRAID_CONFIG. `unbraid config show --defaults` prints such a file with all of them.
     """
+    from unbraid_server.cores import usable_cores
     from unbraid_server.run import run
     from unbraid_server.settings import ServerSettings
 
@@ -72,6 +82,7 @@ def serve(
         catalogue=catalogue,
         host=host,
         port=port,
+        workers=workers,
         device=device,
         batch_limit=batch_limit,
         queue_limit=queue_limit,
@@ -79,8 +90,15 @@ def serve(
         metrics_port=metrics_port,
         insecure=insecure,
     )
-    run(settings, _print_ready)
+    count = usable_cores() if settings.workers == "auto" else settings.workers
+    settings = settings.model_copy(update={"workers": count})
+    if count > 1:
+        _become_supervisor(settings)
+    else:
+        run(settings, lambda ready: console.print(ready.line, markup=False, soft_wrap=True))
 
 
-def _print_ready(address: str, release_id: str) -> None:
-    console.print(f"listening on {address}, release {release_id}", markup=False, soft_wrap=True)
+def _become_supervisor(settings: ServerSettings) -> NoReturn:
+    # This process has loaded gRPC and more for the commands that it knows. What stays beside the workers is small.
+    supervisor = [sys.executable, "-m", "unbraid_server.supervisor", settings.model_dump_json()]
+    os.execv(sys.executable, supervisor)  # noqa: S606 - no shell is wanted, and the command is ours

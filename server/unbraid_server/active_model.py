@@ -9,7 +9,7 @@ from unbraid_core.item_change import ItemChange
 from unbraid_core.ports import CatalogueStore
 from unbraid_core.release import Release
 from unbraid_server.model import Model, load_model
-from unbraid_server.probe import probe
+from unbraid_server.warm_up import warm_up
 
 __all__ = ["ActiveModel"]
 
@@ -23,16 +23,26 @@ class ActiveModel:
     Args:
         model: of the first release.
         catalogue: the changes of the catalogue; those that the release has not folded in are applied to it.
+        batch_limit: questions that will be answered together.
     """
 
-    def __init__(self, model: Model, catalogue: CatalogueStore) -> None:
+    def __init__(self, model: Model, catalogue: CatalogueStore, batch_limit: int = 1) -> None:
         self._catalogue = catalogue
+        self._batch_limit = batch_limit
         self._loading, self._changing = Lock(), Lock()
         self._current = self._caught_up(model)
 
     def current(self) -> Model:
         """The model that answers now."""
         return self._current
+
+    def warm_up(self) -> None:
+        """Let the first model answer golden queries; those that follow do so before they become current.
+
+        Raises:
+            IncompatibleError: an answer breaks a rule.
+        """
+        warm_up(self._current, self._batch_limit)
 
     def activate(self, release: Release) -> Model:
         """Load a release beside the current one, warm it up, and let it answer all calls from now on.
@@ -54,7 +64,7 @@ class ActiveModel:
             model = load_model(
                 release, self._current.device.requested, cache=None if cache is None else cache.successor()
             )
-            probe(model)
+            warm_up(model, self._batch_limit)
             model = self._caught_up(model)
             # Changes go on meanwhile; what came since is little.
             with self._changing:

@@ -21,13 +21,14 @@ from unbraid_server.signing import trusted_releases
 from unbraid_server.sqlite_catalogue import SqliteCatalogueStore
 from unbraid_server.sqlite_state import SqliteStateStore
 from unbraid_server.versions import component_versions
+from unbraid_server.worker_news import Ready
 
 __all__ = ["run"]
 
 MEGABYTE = 10**6
 
 
-def run(settings: ServerSettings, on_ready: Callable[[str, str], None]) -> None:
+def run(settings: ServerSettings, on_ready: Callable[[Ready], None], worker: int = 1) -> None:
     """Serve the active release until SIGTERM or SIGINT, then let calls in progress finish.
 
     Whichever release is activated meanwhile is taken over; SIGHUP does so at once, and tries a refused one again.
@@ -36,7 +37,8 @@ def run(settings: ServerSettings, on_ready: Callable[[str, str], None]) -> None:
 
     Args:
         settings: of the server.
-        on_ready: gets the address and the release_id once the server accepts calls.
+        on_ready: called once the server accepts calls.
+        worker: which of the workers this process is; with more than one, a supervisor holds the port for all.
 
     Raises:
         NotFound: no release is active.
@@ -47,6 +49,8 @@ def run(settings: ServerSettings, on_ready: Callable[[str, str], None]) -> None:
     """
     keep_memory_together()
     log = open_log(settings.log_level)
+    if settings.workers != 1:
+        log = log.bind(worker=worker)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
@@ -55,13 +59,17 @@ def run(settings: ServerSettings, on_ready: Callable[[str, str], None]) -> None:
     state = SqliteStateStore(settings.state)
     catalogue = SqliteCatalogueStore(settings.catalogue_file)
     try:
-        server = Server(ActiveModel(model, catalogue), state, settings, log)
+        active = ActiveModel(model, catalogue, settings.batch_limit)
+        active.warm_up()
+        server = Server(active, state, settings, log)
+        metrics_port = None
         if settings.metrics_port is not None:
-            log.info("metrics", port=server.metrics.listen(settings.host, settings.metrics_port))
+            metrics_port = server.metrics.listen(settings.host, settings.metrics_port)
+            log.info("metrics", port=metrics_port)
         port = server.start()
         signal.signal(signal.SIGHUP, lambda *_: server.look_for_release())
         _log_decisions(log, settings, model, port)
-        on_ready(f"{settings.host}:{port}", model.release_id)
+        on_ready(Ready(address=f"{settings.host}:{port}", release_id=model.release_id, metrics_port=metrics_port))
         stop.wait()
         log.info("draining", grace_s=settings.grace_s)
         server.stop(settings.grace_s)

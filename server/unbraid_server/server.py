@@ -17,7 +17,6 @@ from unbraid.v1.catalogue_pb2_grpc import add_CatalogServiceServicer_to_server
 from unbraid.v1.recommendation_pb2_grpc import add_RecommendationServiceServicer_to_server
 from unbraid.v1.release_pb2_grpc import add_ReleaseServiceServicer_to_server
 from unbraid.v1.status_pb2_grpc import add_StatusServiceServicer_to_server
-from unbraid_core.errors import Unavailable
 from unbraid_core.filter import MAX_CONDITIONS, MAX_VALUES
 from unbraid_core.ports import StateStore
 from unbraid_server.active_model import ActiveModel
@@ -27,7 +26,7 @@ from unbraid_server.catalogue_service import CatalogService
 from unbraid_server.catalogue_watcher import CatalogueWatcher
 from unbraid_server.health import Health
 from unbraid_server.metrics import Metrics
-from unbraid_server.port import try_to_listen
+from unbraid_server.port import address_refused, try_to_listen
 from unbraid_server.recall_monitor import RecallMonitor
 from unbraid_server.recommendation_service import RecommendationService
 from unbraid_server.release_service import ReleaseService
@@ -53,8 +52,6 @@ RELEASE_METHODS = "/unbraid.v1.ReleaseService/"
 SLOW_CALL_THREADS = 2
 
 CHANNEL_OPTIONS = (
-    # A second server on the same port would start silently and take half of the connections.
-    ("grpc.so_reuseport", 0),
     ("grpc.max_receive_message_length", MAX_REQUEST_BYTES),
     # Find dead connections within two and a half minutes, and let clients ask as often as every half minute.
     ("grpc.keepalive_time_ms", 120_000),
@@ -70,7 +67,8 @@ class Server:
     Args:
         active: which model answers; the server replaces it.
         state: histories by user id; it stays open, closing it is up to the caller.
-        settings: address, threads, limits and folder of releases.
+        settings: address, threads, limits and folder of releases. More than one worker means that a supervisor
+            holds the port.
         log: for calls.
         now: epoch seconds.
 
@@ -87,6 +85,7 @@ class Server:
         now: Callable[[], float] = time.time,
     ) -> None:
         self._host, self._port, self._address = settings.host, settings.port, settings.address
+        self._shares_port = settings.workers != 1
         self._health = Health(SERVICE_NAMES)
         releases = trusted_releases(settings)
         self._watcher = ReleaseWatcher(releases, active, log, now)
@@ -99,7 +98,8 @@ class Server:
         self._server = grpc.server(
             self._calls,
             interceptors=[CallBoundary(log, active, self.metrics, {RELEASE_METHODS: self._slow_calls})],
-            options=CHANNEL_OPTIONS,
+            # Where it need not share, a second server on the same port would start silently and take half of the calls.
+            options=[*CHANNEL_OPTIONS, ("grpc.so_reuseport", int(self._shares_port))],
             maximum_concurrent_rpcs=settings.max_concurrent_calls,
         )
         add_RecommendationServiceServicer_to_server(
@@ -127,13 +127,13 @@ class Server:
             Unavailable: the address cannot be had.
         """
         try:
-            try_to_listen(self._host, self._port)
+            if not self._shares_port:
+                try_to_listen(self._host, self._port)
             port = self._server.add_insecure_port(self._address)
-        except (OSError, RuntimeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "the port was taken just now"
-            raise Unavailable(
-                f"cannot listen on {self._address}: {reason}; stop the other server, or choose another --port or --host"
-            ) from None
+        except OSError as error:
+            raise address_refused(self._address, str(error.strerror)) from None
+        except RuntimeError:
+            raise address_refused(self._address, "the port was taken just now") from None
         self._recall.start()
         self._server.start()
         self._watcher.start()

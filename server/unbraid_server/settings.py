@@ -51,6 +51,9 @@ class ServerSettings(BaseModel):
     port: Annotated[int, Field(ge=0, le=65535)] = 50051
     """Port to listen on; 0 takes any free one."""
 
+    workers: Annotated[int, Field(ge=1, le=256)] | Literal["auto"] = 1
+    """Processes that answer calls on the port; auto takes as many as there are cores to use."""
+
     device: Device = Device.AUTO
     """Where the encoder runs: auto, cuda or cpu."""
 
