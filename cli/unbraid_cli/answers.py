@@ -107,6 +107,7 @@ def print_status(status: ServerStatus, console: Console) -> None:
         "ranking": ", ".join(release.ranking_profiles),
         "device": f"{device.active} (asked for {device.requested})",
         "providers": f"{', '.join(device.providers)}, {device.intra_op_thread_count} thread(s) a call",
+        "worker": f"{status.worker_number} of {status.worker_count}",
         "users": str(status.user_count),
         "calls at once": str(status.max_concurrent_calls),
         "ready since": _minute(status.start_time),

@@ -70,7 +70,6 @@ def serve(
     Settings come from options, then environment variables (--port is UNBRAID_PORT), then the file of --config or
     UNBRAID_CONFIG. `unbraid config show --defaults` prints such a file with all of them.
     """
-    from unbraid_server.cores import usable_cores
     from unbraid_server.run import run
     from unbraid_server.settings import ServerSettings
 
@@ -90,9 +89,7 @@ def serve(
         metrics_port=metrics_port,
         insecure=insecure,
     )
-    count = usable_cores() if settings.workers == "auto" else settings.workers
-    settings = settings.model_copy(update={"workers": count})
-    if count > 1:
+    if settings.worker_count > 1:
         _become_supervisor(settings)
     else:
         run(settings, lambda ready: console.print(ready.line, markup=False, soft_wrap=True))

@@ -49,7 +49,7 @@ def run(settings: ServerSettings, on_ready: Callable[[Ready], None], worker: int
     """
     keep_memory_together()
     log = open_log(settings.log_level)
-    if settings.workers != 1:
+    if settings.worker_count > 1:
         log = log.bind(worker=worker)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -61,7 +61,7 @@ def run(settings: ServerSettings, on_ready: Callable[[Ready], None], worker: int
     try:
         active = ActiveModel(model, catalogue, settings.batch_limit)
         active.warm_up()
-        server = Server(active, state, settings, log)
+        server = Server(active, state, settings, log, worker=worker)
         metrics_port = None
         if settings.metrics_port is not None:
             metrics_port = server.metrics.listen(settings.host, settings.metrics_port)

@@ -71,6 +71,7 @@ class Server:
             holds the port.
         log: for calls.
         now: epoch seconds.
+        worker: which of the workers this one is.
 
     Attributes:
         metrics: for Prometheus; nobody can read them before ``metrics.listen``.
@@ -83,9 +84,10 @@ class Server:
         settings: ServerSettings,
         log: FilteringBoundLogger,
         now: Callable[[], float] = time.time,
+        worker: int = 1,
     ) -> None:
         self._host, self._port, self._address = settings.host, settings.port, settings.address
-        self._shares_port = settings.workers != 1
+        self._shares_port = settings.worker_count > 1
         self._health = Health(SERVICE_NAMES)
         releases = trusted_releases(settings)
         self._watcher = ReleaseWatcher(releases, active, log, now)
@@ -108,7 +110,14 @@ class Server:
         add_CatalogServiceServicer_to_server(CatalogService(active), self._server)
         add_StatusServiceServicer_to_server(
             StatusService(
-                active, self._watcher, state, self._recall, settings.max_concurrent_calls, start_time_s=now()
+                active,
+                self._watcher,
+                state,
+                self._recall,
+                settings.max_concurrent_calls,
+                start_time_s=now(),
+                worker_number=worker,
+                worker_count=settings.worker_count,
             ),
             self._server,
         )

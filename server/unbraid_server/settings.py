@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field
 
 from unbraid_core.errors import InvalidInput
+from unbraid_server.cores import usable_cores
 from unbraid_server.device import Device
 from unbraid_server.setting_sources import Gathered, environment, flags, gather, toml_file
 
@@ -127,6 +128,11 @@ class ServerSettings(BaseModel):
             )
         if self.port and self.port == self.metrics_port:
             yield InvalidInput("metrics_port", f"{self.port} is the port of the server; choose another one")
+
+    @property
+    def worker_count(self) -> int:
+        """Processes that answer calls."""
+        return usable_cores() if self.workers == "auto" else self.workers
 
     @property
     def catalogue_file(self) -> Path:

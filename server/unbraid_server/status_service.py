@@ -31,6 +31,8 @@ class StatusService(StatusServiceServicer):
         recall: what the index finds of live questions.
         max_concurrent_calls: calls that can be in progress at once.
         start_time_s: when the server became ready, epoch seconds.
+        worker_number: which of the workers this is, from 1.
+        worker_count: how many share the address.
     """
 
     def __init__(
@@ -41,6 +43,8 @@ class StatusService(StatusServiceServicer):
         recall: RecallMonitor,
         max_concurrent_calls: int,
         start_time_s: float,
+        worker_number: int,
+        worker_count: int,
     ) -> None:
         self._active = active
         self._watcher = watcher
@@ -48,6 +52,8 @@ class StatusService(StatusServiceServicer):
         self._recall = recall
         self._max_concurrent_calls = max_concurrent_calls
         self._start_time_s = start_time_s
+        self._worker_number = worker_number
+        self._worker_count = worker_count
 
     def GetStatus(self, request: pb.GetStatusRequest, context: grpc.ServicerContext) -> pb.GetStatusResponse:
         """Describe the server."""
@@ -63,6 +69,8 @@ class StatusService(StatusServiceServicer):
             last_activation_error=_activation_error(self._watcher.failure),
             catalogue=_catalogue_status(model.delta),
             live_recall=_recall_status(self._recall.summary(model)),
+            worker_number=self._worker_number,
+            worker_count=self._worker_count,
         )
 
 

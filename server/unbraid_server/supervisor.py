@@ -38,7 +38,7 @@ def main() -> int:
     """Supervise as the command line says; 2 where that cannot be."""
     settings = ServerSettings.model_validate_json(sys.argv[1])
     try:
-        supervise(settings, lambda ready: _say(f"{ready.line}, {settings.workers} workers"))
+        supervise(settings, lambda ready: _say(f"{ready.line}, {settings.worker_count} workers"))
     except UnbraidError as error:
         sys.stderr.write(f"error: {error.message}\n")
         return 2
@@ -51,7 +51,7 @@ def supervise(settings: ServerSettings, on_ready: Callable[[Ready], None]) -> No
     SIGHUP is passed on to them. Call it from the main thread: only that one receives signals.
 
     Args:
-        settings: of every worker; ``workers`` is the number of them.
+        settings: of every worker.
         on_ready: called once all workers accept calls, with what the first one said.
 
     Raises:
@@ -63,7 +63,7 @@ def supervise(settings: ServerSettings, on_ready: Callable[[Ready], None]) -> No
     except OSError as error:
         raise address_refused(settings.address, str(error.strerror)) from None
     with reserved:
-        bound = settings.model_copy(update={"port": reserved.getsockname()[1]})
+        bound = settings.model_copy(update={"port": reserved.getsockname()[1], "workers": settings.worker_count})
         Supervisor(bound, open_log(bound.log_level), on_ready).run()
 
 
@@ -94,9 +94,8 @@ class Supervisor:
         on_ready: Callable[[Ready], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        assert isinstance(settings.workers, int)
         self._settings, self._log, self._on_ready, self._clock = settings, log, on_ready, clock
-        self._places = {number: _Place() for number in range(1, settings.workers + 1)}
+        self._places = {number: _Place() for number in range(1, settings.worker_count + 1)}
         self._were_all_ready = False
         # Its ``put`` may be called by a signal handler while the same thread is inside of it.
         self._events: SimpleQueue[Event] = SimpleQueue()

@@ -113,6 +113,8 @@ def server_status(response: status_pb2.GetStatusResponse) -> ServerStatus:
         ),
         live_recall=_recall_status(response.live_recall),
         catalogue=_catalogue_status(response.catalogue),
+        worker_number=response.worker_number,
+        worker_count=response.worker_count,
     )
 
 

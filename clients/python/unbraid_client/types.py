@@ -269,7 +269,8 @@ class CatalogueStatus:
 class ServerStatus:
     """What a server is made of; ``versions`` maps each part to its version.
 
-    ``last_activation_error`` is None unless another release is active than the one that answers.
+    ``last_activation_error`` is None unless another release is active than the one that answers. ``worker_number`` says
+    which of the ``worker_count`` processes behind the address answered; another connection may lead to another one.
     """
 
     release: ReleaseStatus
@@ -281,3 +282,5 @@ class ServerStatus:
     last_activation_error: ActivationError | None
     live_recall: RecallStatus
     catalogue: CatalogueStatus
+    worker_number: int
+    worker_count: int

@@ -171,6 +171,8 @@ def test_status_answer_becomes_values(server: ScriptedServer, call: Call) -> Non
             live_recall=status_pb2.RecallStatus(
                 sample_count=300, merged_recall=0.97, merged_recall_p05=0.9, fill_rate=1.0, rebuild_reason="recall fell"
             ),
+            worker_number=2,
+            worker_count=4,
         )
     )
 
@@ -184,6 +186,8 @@ def test_status_answer_becomes_values(server: ScriptedServer, call: Call) -> Non
         last_activation_error=ActivationError("r2", "INTEGRITY", "r2: damaged", NOON),
         live_recall=RecallStatus(300, 0.97, 0.9, 1.0, "recall fell"),
         catalogue=CatalogueStatus(3, 2, 1, 9, "much changed"),
+        worker_number=2,
+        worker_count=4,
     )
 
 

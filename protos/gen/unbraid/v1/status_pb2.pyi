@@ -305,10 +305,16 @@ class GetStatusResponse(_message.Message):
     LAST_ACTIVATION_ERROR_FIELD_NUMBER: _builtins.int
     LIVE_RECALL_FIELD_NUMBER: _builtins.int
     CATALOGUE_FIELD_NUMBER: _builtins.int
+    WORKER_NUMBER_FIELD_NUMBER: _builtins.int
+    WORKER_COUNT_FIELD_NUMBER: _builtins.int
     user_count: _builtins.int
     """Users known to the state store."""
     max_concurrent_calls: _builtins.int
     """Calls that can be in progress at once; more are refused with RESOURCE_EXHAUSTED."""
+    worker_number: _builtins.int
+    """Which of the workers behind the address answered; they are numbered from 1."""
+    worker_count: _builtins.int
+    """How many workers share the address. Connections are spread over them, so two calls may be answered by two of them."""
     @_builtins.property
     def release(self) -> Global___ReleaseStatus:
         """The release that answers."""
@@ -351,10 +357,12 @@ class GetStatusResponse(_message.Message):
         last_activation_error: Global___ActivationError | None = ...,
         live_recall: Global___RecallStatus | None = ...,
         catalogue: Global___CatalogueStatus | None = ...,
+        worker_number: _builtins.int = ...,
+        worker_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["catalogue", b"catalogue", "device", b"device", "last_activation_error", b"last_activation_error", "live_recall", b"live_recall", "release", b"release", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["catalogue", b"catalogue", "device", b"device", "last_activation_error", b"last_activation_error", "live_recall", b"live_recall", "max_concurrent_calls", b"max_concurrent_calls", "release", b"release", "start_time", b"start_time", "user_count", b"user_count", "versions", b"versions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["catalogue", b"catalogue", "device", b"device", "last_activation_error", b"last_activation_error", "live_recall", b"live_recall", "max_concurrent_calls", b"max_concurrent_calls", "release", b"release", "start_time", b"start_time", "user_count", b"user_count", "versions", b"versions", "worker_count", b"worker_count", "worker_number", b"worker_number"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
