@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from unbraid_core.draft import Draft
-from unbraid_core.types import BoolArray, Query
+from unbraid_core.filter import Filter
+from unbraid_core.types import BoolArray, IntArray
 
 if TYPE_CHECKING:
     from unbraid_core.pipeline import Pipeline
 
-__all__ = ["block"]
+__all__ = ["MOST_PASSED_OVER", "block", "matching"]
+
+MOST_PASSED_OVER = 256
+"""How many blocked rows an index is asked for in vain, at most, before it is told which rows are allowed."""
 
 
 def block(pipeline: Pipeline, drafts: Sequence[Draft]) -> None:
@@ -24,7 +28,7 @@ def block(pipeline: Pipeline, drafts: Sequence[Draft]) -> None:
         query = draft.query
         draft.blocked_I = np.zeros(row_count, np.bool_) if tombstone_I is None else tombstone_I.copy()
         if query.is_filtered:
-            draft.blocked_I |= ~_matching(pipeline, query)
+            draft.blocked_I = ~matching(pipeline, query.filter, query.allowed_row_A)
             draft.matching_count = row_count - int(np.count_nonzero(draft.blocked_I))
         draft.blocked_I[query.excluded_row_X] = True
         if not query.include_seen:
@@ -33,14 +37,15 @@ def block(pipeline: Pipeline, drafts: Sequence[Draft]) -> None:
         draft.blocked_count = row_count - draft.allowed_count - tombstone_count
 
 
-def _matching(pipeline: Pipeline, query: Query) -> BoolArray:
-    """Which rows the filter of a query lets through, and its list of allowed rows."""
-    matching_I = np.ones(len(pipeline.item_vectors_ID), np.bool_)
-    if query.filter is not None:
+def matching(pipeline: Pipeline, wanted: Filter | None, allowed_row_A: IntArray | None) -> BoolArray:
+    """Which living rows a filter and a list of allowed rows let through: bool [I], a new array."""
+    tombstone_I = pipeline.tombstone_I
+    matching_I = np.ones(len(pipeline.item_vectors_ID), np.bool_) if tombstone_I is None else ~tombstone_I
+    if wanted is not None:
         assert pipeline.attributes is not None
-        matching_I = pipeline.attributes.matching(query.filter)
-    if query.allowed_row_A is not None:
+        matching_I &= pipeline.attributes.matching(wanted)
+    if allowed_row_A is not None:
         listed_I = np.zeros(len(matching_I), np.bool_)
-        listed_I[query.allowed_row_A] = True
+        listed_I[allowed_row_A] = True
         matching_I &= listed_I
     return matching_I

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from unbraid_core.blocking import MOST_PASSED_OVER
 from unbraid_core.draft import Draft
 from unbraid_core.item_statistics import POPULAR_COLUMNS
 from unbraid_core.live.popular_rows import PopularRows
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 __all__ = ["find_by_factors", "find_by_interests", "find_listed", "find_neighbours", "find_own_items", "find_popular"]
 
 
-MOST_PASSED_OVER = 256
-"""How many blocked rows an index is asked for in vain, at most, before it is told which rows are allowed."""
 RARE_SHARE = 1 / 16
 """Up to this share of the rows, the allowed ones are put in order; of more, the popular ones are looked through."""
 
