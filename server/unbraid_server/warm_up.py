@@ -24,9 +24,11 @@ def warm_up(model: Model, batch_limit: int) -> None:
         IncompatibleError: an answer breaks a rule.
     """
     probe(model)
+    # A cache would spare the encoder all but the first answer.
+    pipeline = replace(model.pipeline, cache=None)
     queries = golden_queries(model)
     for profile in model.profiles:
         batch = [replace(query, profile=profile) for query in islice(cycle(queries), max(batch_limit, len(queries)))]
         for query in batch[: len(queries)]:
-            model.pipeline.recommend([query])
-        model.pipeline.recommend(batch[:batch_limit])
+            pipeline.recommend([query])
+        pipeline.recommend(batch[:batch_limit])
