@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -52,7 +53,7 @@ def check(options: ServeOptions = None) -> None:
     from unbraid_server.start_check import start_obstacles
 
     gathered = _gathered(options)
-    problems = [*gathered.problems, *start_obstacles(gathered.settings)]
+    problems = [*gathered.problems, *start_obstacles(gathered.settings, time.time())]
     for problem in problems:
         error_console.print(f"error: {problem.message}", style="red", markup=False, soft_wrap=True)
     if problems:

@@ -27,6 +27,7 @@ EXTRA_OF_MODULE = {
     "grpc_reflection": "server",
     "apsw": "server",
     "cryptography": "server",
+    "jwt": "server",
     "prometheus_client": "server",
     "structlog": "server",
     "faiss": "server",

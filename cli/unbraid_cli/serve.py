@@ -34,7 +34,9 @@ def serve(
     ] = None,
     host: Annotated[
         str | None,
-        typer.Option(help="Address to listen on; only loopback without --insecure.", show_default="127.0.0.1"),
+        typer.Option(
+            help="Address to listen on; beyond loopback with TLS and authentication only.", show_default="127.0.0.1"
+        ),
     ] = None,
     port: Annotated[int | None, typer.Option(help="0 takes any free port.", show_default="50051")] = None,
     workers: Annotated[
@@ -62,7 +64,19 @@ def serve(
     ] = None,
     insecure: Annotated[
         bool | None,
-        typer.Option("--insecure", help="Listen where others can reach it, unencrypted.", show_default=False),
+        typer.Option(
+            "--insecure", help="Listen where others can reach it without TLS or authentication.", show_default=False
+        ),
+    ] = None,
+    tls_certificate: Annotated[
+        Path | None, typer.Option(help="PEM file with the certificate of the server, then those up to its CA.")
+    ] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="PEM file with its private key.")] = None,
+    tls_client_ca: Annotated[
+        Path | None, typer.Option(help="PEM file with CAs, one of which every client must have a certificate of.")
+    ] = None,
+    access_file: Annotated[
+        Path | None, typer.Option(help="Who may call, as unbraid token new writes it; without one, everybody.")
     ] = None,
 ) -> None:
     """Answer gRPC calls from the active release until SIGTERM or Ctrl-C.
@@ -88,6 +102,10 @@ def serve(
         grace_s=grace_s,
         metrics_port=metrics_port,
         insecure=insecure,
+        tls_certificate=tls_certificate,
+        tls_key=tls_key,
+        tls_client_ca=tls_client_ca,
+        access_file=access_file,
     )
     if settings.worker_count > 1:
         _become_supervisor(settings)

@@ -4,6 +4,8 @@ UnbraidError
 ├── InvalidInput          the caller sent something wrong: names the field, the value and the fix
 ├── NotFound              a named thing (user, item, release) does not exist
 ├── Conflict              the thing exists, but its present state forbids the call
+├── Unauthenticated       the caller did not prove who it is
+├── PermissionDenied      the caller is known, and may not do this
 ├── Unavailable           cannot answer now, trying again later can help
 ├── Overloaded            more is asked than can be answered in time: says when to come back
 ├── CallerGone            nobody waits for the answer any more
@@ -26,6 +28,8 @@ __all__ = [
     "InvalidInput",
     "NotFound",
     "Overloaded",
+    "PermissionDenied",
+    "Unauthenticated",
     "Unavailable",
     "UnbraidError",
 ]
@@ -73,6 +77,18 @@ class Conflict(UnbraidError):
     """The state of an existing thing forbids the call."""
 
     reason = "CONFLICT"
+
+
+class Unauthenticated(UnbraidError):
+    """The caller did not prove who it is; the message tells nothing that only a known caller may know."""
+
+    reason = "UNAUTHENTICATED"
+
+
+class PermissionDenied(UnbraidError):
+    """The caller is known, and its role does not allow the call."""
+
+    reason = "PERMISSION_DENIED"
 
 
 class Unavailable(UnbraidError):

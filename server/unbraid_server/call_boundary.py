@@ -16,8 +16,10 @@ from structlog.typing import FilteringBoundLogger
 
 from unbraid_core.errors import UnbraidError
 from unbraid_server.active_model import ActiveModel
+from unbraid_server.call_facts import facts, principal
 from unbraid_server.error_status import internal_status, rich_status, short
 from unbraid_server.metrics import Metrics
+from unbraid_server.roles import OPEN_METHODS
 from unbraid_server.status_codes import status_code
 
 __all__ = ["CallBoundary"]
@@ -25,12 +27,17 @@ __all__ = ["CallBoundary"]
 Request = TypeVar("Request")
 Response = TypeVar("Response")
 
-OUR_METHODS = "/unbraid."
-CALLERS_FAULT = {grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND, grpc.StatusCode.FAILED_PRECONDITION}
+CALLERS_FAULT = {
+    grpc.StatusCode.INVALID_ARGUMENT,
+    grpc.StatusCode.NOT_FOUND,
+    grpc.StatusCode.FAILED_PRECONDITION,
+    grpc.StatusCode.UNAUTHENTICATED,
+    grpc.StatusCode.PERMISSION_DENIED,
+}
 
 
 class CallBoundary(grpc.ServerInterceptor):
-    """Wraps the methods of our own services; health and reflection speak for themselves.
+    """Wraps all methods but health, which speaks for itself.
 
     Args:
         log: where calls are logged.
@@ -60,15 +67,15 @@ class CallBoundary(grpc.ServerInterceptor):
         """Put the boundary around one method."""
         handler = continuation(handler_call_details)
         method = handler_call_details.method
-        if handler is None or not method.startswith(OUR_METHODS):
+        if handler is None or method.startswith(OPEN_METHODS):
             return handler
         boundary = _Boundary(method, self._log, self._active, self._metrics)
         forms = handler.request_deserializer, _written(handler.response_serializer)
         threads = next((pool for prefix, pool in self._slow.items() if method.startswith(prefix)), None)
         if handler.unary_unary is not None:
-            return grpc.unary_unary_rpc_method_handler(
-                _Unary(handler.unary_unary, boundary, threads), *forms
-            )
+            return grpc.unary_unary_rpc_method_handler(_Unary(handler.unary_unary, boundary, threads), *forms)
+        if handler.stream_stream is not None:
+            return grpc.stream_stream_rpc_method_handler(_Stream(handler.stream_stream, boundary, threads), *forms)
         assert handler.unary_stream is not None
         return grpc.unary_stream_rpc_method_handler(_Stream(handler.unary_stream, boundary, threads), *forms)
 
@@ -89,13 +96,15 @@ class _Boundary:
     def around(self, context: grpc.ServicerContext) -> Iterator[None]:
         """Log and count what happens inside, and end the call with a status where it raises."""
         start_s = time.perf_counter()
-        request_id = secrets.token_hex(8)
+        request_id = facts(context).request_id = secrets.token_hex(8)
         release_id = self.active.current().release_id
 
         def counted(code: grpc.StatusCode) -> dict[str, str | float]:
             duration_s = time.perf_counter() - start_s
             self.metrics.called(self.method, code.name, duration_s)
+            caller = principal(context)
             return {
+                **({} if caller is None else {"caller": caller.name}),
                 "release_id": release_id,
                 "request_id": request_id,
                 "method": self.method,

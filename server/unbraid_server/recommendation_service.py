@@ -13,6 +13,7 @@ from unbraid_core.ports import StateStore
 from unbraid_core.types import Query
 from unbraid_server.active_model import ActiveModel
 from unbraid_server.batcher import Batcher
+from unbraid_server.call_facts import client_name
 from unbraid_server.recall_monitor import RecallMonitor
 from unbraid_server.requests import (
     MAX_HISTORY_EVENTS,
@@ -75,7 +76,7 @@ class RecommendationService(RecommendationServiceServicer):
             filter=question.filter,
             allowed_row_A=None if allowed_row_A is None else allowed_row_A[allowed_row_A >= 0],
         )
-        [ranking] = self._batcher.recommend(model, [query], context, _client(context))
+        [ranking] = self._batcher.recommend(model, [query], context, client_name(context))
         self._recall.offer(model, query, ranking)
         return recommend_response(model, query, ranking, known.ignored_count)
 
@@ -101,8 +102,3 @@ class RecommendationService(RecommendationServiceServicer):
         if isinstance(subject, EventColumns):
             return subject
         return EventColumns.of(self._state.read(subject, MAX_HISTORY_EVENTS))
-
-
-def _client(context: grpc.ServicerContext) -> str:
-    """Who shares the server fairly with others: the host that calls, whatever the number of its connections."""
-    return context.peer().rpartition(":")[0]

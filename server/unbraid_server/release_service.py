@@ -32,7 +32,7 @@ class ReleaseService(ReleaseServiceServicer):
         releases: the folder.
         active: which model answers.
         watcher: makes another one answer.
-        settings: of the server; it has to be local, since calls are not authenticated.
+        settings: of the server; it has to be local, unless callers are authenticated.
         now: epoch seconds.
     """
 
@@ -105,10 +105,10 @@ class ReleaseService(ReleaseServiceServicer):
                     yield pb.RebuildIndexResponse(result=result)
 
     def _refuse_strangers(self) -> None:
-        if not self._settings.is_local:
+        if not self._settings.is_local and not self._settings.is_authenticated:
             raise Conflict(
-                f"releases: {self._settings.host} can be reached by others, and calls are not authenticated; use the "
-                "command line, or a server on 127.0.0.1"
+                f"releases: {self._settings.host} can be reached by others, and calls are not authenticated; set "
+                "access_file or jwt_key, use the command line, or a server on 127.0.0.1"
             )
 
     def _follow(self) -> str:

@@ -44,7 +44,7 @@ def run(settings: ServerSettings, on_ready: Callable[[Ready], None], worker: int
         NotFound: no release is active.
         IntegrityError, IncompatibleError: the release, or the state or catalogue file, cannot be used.
         DeviceUnavailable: cuda was demanded and cannot be had.
-        InvalidInput: the state or catalogue file cannot be written.
+        InvalidInput: the state or catalogue file cannot be written, or a file for TLS or authentication cannot be used.
         Unavailable: the address cannot be had.
     """
     keep_memory_together()
@@ -64,7 +64,7 @@ def run(settings: ServerSettings, on_ready: Callable[[Ready], None], worker: int
         server = Server(active, state, settings, log, worker=worker)
         metrics_port = None
         if settings.metrics_port is not None:
-            metrics_port = server.metrics.listen(settings.host, settings.metrics_port)
+            metrics_port = server.metrics.listen(settings.metrics_host, settings.metrics_port)
             log.info("metrics", port=metrics_port)
         port = server.start()
         signal.signal(signal.SIGHUP, lambda *_: server.look_for_release())
@@ -101,6 +101,8 @@ def _log_decisions(log: FilteringBoundLogger, settings: ServerSettings, model: M
         max_concurrent_calls=settings.max_concurrent_calls,
         host=settings.host,
         port=port,
+        tls=settings.is_encrypted,
+        authenticated=settings.is_authenticated,
         state=str(settings.state),
         catalogue=str(settings.catalogue_file),
         versions=component_versions(),

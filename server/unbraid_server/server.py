@@ -32,6 +32,7 @@ from unbraid_server.recommendation_service import RecommendationService
 from unbraid_server.release_service import ReleaseService
 from unbraid_server.release_watcher import ReleaseWatcher
 from unbraid_server.requests import MAX_HISTORY_EVENTS, MAX_LISTED_ITEMS
+from unbraid_server.security import Security
 from unbraid_server.settings import ServerSettings
 from unbraid_server.signing import trusted_releases
 from unbraid_server.status_service import StatusService
@@ -67,11 +68,14 @@ class Server:
     Args:
         active: which model answers; the server replaces it.
         state: histories by user id; it stays open, closing it is up to the caller.
-        settings: address, threads, limits and folder of releases. More than one worker means that a supervisor
-            holds the port.
+        settings: address, TLS, authentication, threads, limits and folder of releases. More than one worker means that
+            a supervisor holds the port.
         log: for calls.
         now: epoch seconds.
         worker: which of the workers this one is.
+
+    Raises:
+        InvalidInput: a file for TLS or authentication cannot be used.
 
     Attributes:
         metrics: for Prometheus; nobody can read them before ``metrics.listen``.
@@ -89,6 +93,7 @@ class Server:
         self._host, self._port, self._address = settings.host, settings.port, settings.address
         self._shares_port = settings.worker_count > 1
         self._health = Health(SERVICE_NAMES)
+        self._security = Security(settings, log, now)
         releases = trusted_releases(settings)
         self._watcher = ReleaseWatcher(releases, active, log, now)
         self._catalogue_watcher = CatalogueWatcher(active, log)
@@ -99,7 +104,10 @@ class Server:
         self._slow_calls = ThreadPoolExecutor(SLOW_CALL_THREADS, thread_name_prefix="slow-call")
         self._server = grpc.server(
             self._calls,
-            interceptors=[CallBoundary(log, active, self.metrics, {RELEASE_METHODS: self._slow_calls})],
+            interceptors=[
+                CallBoundary(log, active, self.metrics, {RELEASE_METHODS: self._slow_calls}),
+                *self._security.interceptors,
+            ],
             # Where it need not share, a second server on the same port would start silently and take half of the calls.
             options=[*CHANNEL_OPTIONS, ("grpc.so_reuseport", int(self._shares_port))],
             maximum_concurrent_rpcs=settings.max_concurrent_calls,
@@ -138,7 +146,7 @@ class Server:
         try:
             if not self._shares_port:
                 try_to_listen(self._host, self._port)
-            port = self._server.add_insecure_port(self._address)
+            port = self._security.listen(self._server, self._address)
         except OSError as error:
             raise address_refused(self._address, str(error.strerror)) from None
         except RuntimeError:
@@ -165,6 +173,7 @@ class Server:
         self._catalogue_watcher.stop()
         self._calls.shutdown()
         self._slow_calls.shutdown()
+        self._security.close()
         self._recall.stop()
         self.metrics.close()
 

@@ -19,9 +19,29 @@ __all__ = ["VARIABLES_OF_OTHERS", "ServerSettings"]
 
 ENV_PREFIX = "UNBRAID_"
 CONFIG_VARIABLE = "UNBRAID_CONFIG"
+# How commands that call a server reach it, and who they are to it.
+CLIENT_VARIABLES = (
+    "UNBRAID_SERVER",
+    "UNBRAID_CA",
+    "UNBRAID_CLIENT_CERTIFICATE",
+    "UNBRAID_CLIENT_KEY",
+    "UNBRAID_TLS_NAME",
+    "UNBRAID_TOKEN",
+    "UNBRAID_TOKEN_FILE",
+)
 # Variables of the command line that are no settings of a server.
-VARIABLES_OF_OTHERS = frozenset({CONFIG_VARIABLE, "UNBRAID_SERVER"})
+VARIABLES_OF_OTHERS = frozenset({CONFIG_VARIABLE, *CLIENT_VARIABLES})
 CATALOGUE_FILE = "catalogue.sqlite"
+# A setting, and another without which it is of no use.
+NEEDS = (
+    ("tls_certificate", "tls_key"),
+    ("tls_key", "tls_certificate"),
+    ("tls_client_ca", "tls_certificate"),
+    ("jwt_key", "jwt_audience"),
+    ("jwt_key", "jwt_issuer"),
+    ("jwt_audience", "jwt_key"),
+    ("jwt_issuer", "jwt_key"),
+)
 
 
 class ServerSettings(BaseModel):
@@ -47,7 +67,7 @@ class ServerSettings(BaseModel):
     in the folder of releases, whose manifests count these changes."""
 
     host: str = "127.0.0.1"
-    """Address to listen on; anything but loopback needs insecure."""
+    """Address to listen on; anything but loopback needs TLS and authentication, or insecure."""
 
     port: Annotated[int, Field(ge=0, le=65535)] = 50051
     """Port to listen on; 0 takes any free one."""
@@ -74,10 +94,40 @@ class ServerSettings(BaseModel):
     """Seconds that calls in progress get to finish when the server stops."""
 
     insecure: bool = False
-    """Listen on an address that others can reach, without TLS and authentication."""
+    """Listen on an address that others can reach, without TLS or without authentication."""
+
+    tls_certificate: Path | None = None
+    """PEM file with the certificate of the server, then those up to its CA; followed when it is renewed."""
+
+    tls_key: Path | None = None
+    """PEM file with the private key of the certificate."""
+
+    tls_client_ca: Path | None = None
+    """PEM file with CAs, one of which every client must have a certificate of. Not set: clients need none."""
+
+    access_file: Path | None = None
+    """TOML file with hashes of bearer tokens and with client certificates, each with a role; it is followed."""
+
+    jwt_key: Path | None = None
+    """PEM file with a public key, or JSON Web Key Set: tokens signed with its other half are accepted; followed too."""
+
+    jwt_audience: str | None = None
+    """What a signed token must be meant for, its claim aud."""
+
+    jwt_issuer: str | None = None
+    """Who must have made a signed token, its claim iss."""
+
+    jwt_role_claim: str = "unbraid_role"
+    """The claim of a signed token with the role: read, write or admin."""
+
+    audit_log: Path | None = None
+    """File that gets a JSON line for every change and every attempt at one. Not set: the log of the server gets it."""
 
     metrics_port: Annotated[int | None, Field(ge=0, le=65535)] = None
-    """Port where Prometheus reads metrics over HTTP; 0 takes any free one. Not set: there are none."""
+    """Port where Prometheus reads metrics over plain HTTP; 0 takes any free one. Not set: there are none."""
+
+    metrics_host: str = "127.0.0.1"
+    """Address of the metrics; whoever reaches it may read them."""
 
     recall_sample_share: Annotated[float, Field(ge=0, le=1)] = 0.01
     """Share of the questions whose search is compared with an exact one, in the background."""
@@ -95,8 +145,8 @@ class ServerSettings(BaseModel):
 
         Raises:
             NotFound: there is no such file.
-            InvalidInput: a value is wrong, a name is no setting, or others could reach the server and ``insecure`` was
-                not said.
+            InvalidInput: a value is wrong or lacks another, a name is no setting, or others could reach the server, it
+                lacks TLS or authentication, and ``insecure`` was not said.
         """
         gathered = cls.gather(config, **given)
         for problem in gathered.problems:
@@ -120,11 +170,16 @@ class ServerSettings(BaseModel):
 
     def contradictions(self) -> Iterator[InvalidInput]:
         """Settings that cannot be together, though each of them could be."""
-        if not self.insecure and not self.is_local:
+        for name, needed in NEEDS:
+            if getattr(self, name) is not None and getattr(self, needed) is None:
+                yield InvalidInput(name, f"is of no use without {needed}; set both, or neither")
+        missing = [] if self.is_encrypted else ["TLS (tls_certificate and tls_key)"]
+        missing += [] if self.is_authenticated else ["authentication (access_file or jwt_key)"]
+        if missing and not self.is_local and not self.insecure:
             yield InvalidInput(
                 "host",
-                f"{self.host} can be reached by others, and calls are neither encrypted nor authenticated; "
-                "use 127.0.0.1, or say --insecure to allow it",
+                f"{self.host} can be reached by others, and there is no {' and no '.join(missing)}; set that, use "
+                "127.0.0.1, or say --insecure to allow it",
             )
         if self.port and self.port == self.metrics_port:
             yield InvalidInput("metrics_port", f"{self.port} is the port of the server; choose another one")
@@ -143,6 +198,16 @@ class ServerSettings(BaseModel):
     def is_local(self) -> bool:
         """Whether only processes of this machine can reach the server."""
         return _is_loopback(self.host)
+
+    @property
+    def is_encrypted(self) -> bool:
+        """Whether connections use TLS."""
+        return self.tls_certificate is not None
+
+    @property
+    def is_authenticated(self) -> bool:
+        """Whether callers have to say who they are, and have a role."""
+        return self.access_file is not None or self.jwt_key is not None
 
     @property
     def address(self) -> str:

@@ -11,24 +11,29 @@ import onnxruntime
 from unbraid_core.errors import InvalidInput, NotFound, UnbraidError
 from unbraid_server.device import choose_device
 from unbraid_server.port import try_to_listen
+from unbraid_server.security import security_obstacles
 from unbraid_server.settings import ServerSettings
 from unbraid_server.signing import trusted_releases
 
 __all__ = ["start_obstacles"]
 
 
-def start_obstacles(settings: ServerSettings) -> Iterator[UnbraidError]:
+def start_obstacles(settings: ServerSettings, now_s: float) -> Iterator[UnbraidError]:
     """Every obstacle outside of the settings: files, ports and the device. Nothing is created.
 
     Args:
         settings: without contradictions.
+        now_s: epoch seconds, for certificates that expire.
     """
     yield from _release_obstacles(settings)
     yield from _file_obstacles("state", settings.state)
     yield from _file_obstacles("catalogue", settings.catalogue_file)
     yield from _port_obstacles("port", settings.host, settings.port)
     if settings.metrics_port is not None:
-        yield from _port_obstacles("metrics_port", settings.host, settings.metrics_port)
+        yield from _port_obstacles("metrics_port", settings.metrics_host, settings.metrics_port)
+    yield from security_obstacles(settings, now_s)
+    if settings.audit_log is not None:
+        yield from _file_obstacles("audit_log", settings.audit_log)
     try:
         choose_device(settings.device, onnxruntime.get_available_providers())
     except UnbraidError as error:
@@ -49,7 +54,7 @@ def _release_obstacles(settings: ServerSettings) -> Iterator[UnbraidError]:
 
 
 def _file_obstacles(name: str, path: Path) -> Iterator[UnbraidError]:
-    """What speaks against a SQLite file, which is created where its folder is there."""
+    """What speaks against a file that is created where its folder is there."""
     if path.exists():
         if not path.is_file() or not os.access(path, os.R_OK | os.W_OK):
             yield InvalidInput(name, f"{path} is no file that can be read and written; name another one")

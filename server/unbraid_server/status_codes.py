@@ -13,6 +13,8 @@ from unbraid_core.errors import (
     InvalidInput,
     NotFound,
     Overloaded,
+    PermissionDenied,
+    Unauthenticated,
     Unavailable,
     UnbraidError,
 )
@@ -23,6 +25,8 @@ STATUS_CODES: dict[type[UnbraidError], StatusCode] = {
     InvalidInput: StatusCode.INVALID_ARGUMENT,
     NotFound: StatusCode.NOT_FOUND,
     Conflict: StatusCode.FAILED_PRECONDITION,
+    Unauthenticated: StatusCode.UNAUTHENTICATED,
+    PermissionDenied: StatusCode.PERMISSION_DENIED,
     Unavailable: StatusCode.UNAVAILABLE,
     Overloaded: StatusCode.RESOURCE_EXHAUSTED,
     CallerGone: StatusCode.CANCELLED,

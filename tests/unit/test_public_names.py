@@ -17,7 +17,7 @@ PUBLIC_NAMES = {
     """,
     "unbraid_core.errors": """
         CallerGone Conflict DeviceUnavailable IncompatibleError IntegrityError InvalidInput NotFound Overloaded
-        Unavailable UnbraidError
+        PermissionDenied Unauthenticated Unavailable UnbraidError
     """,
     "unbraid_core.item_change": "AttributeValue Item ItemChange ItemVector",
     "unbraid_core.ports": "CatalogueStore Encoder Event Ranker Searcher StateStore UserEvent",

@@ -61,11 +61,54 @@ def test_loopback_needs_nothing(host: str) -> None:
     assert ServerSettings.load(host=host).host == host
 
 
+TLS: dict[str, Any] = {"tls_certificate": Path("c"), "tls_key": Path("k")}
+TOKENS: dict[str, Any] = {"access_file": Path("a")}
+JWT: dict[str, Any] = {"jwt_key": Path("j"), "jwt_audience": "a", "jwt_issuer": "i"}
+
+
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "example.org", "localhost.example.org", ""])
-def test_an_address_that_others_can_reach_must_be_asked_for(host: str) -> None:
-    with pytest.raises(InvalidInput, match="--insecure"):
-        ServerSettings.load(host=host)
-    assert ServerSettings.load(host=host, insecure=True).host == host
+@pytest.mark.parametrize(
+    ("given", "missing"),
+    [
+        ({}, "no TLS (tls_certificate and tls_key) and no authentication (access_file or jwt_key)"),
+        (TLS, "there is no authentication (access_file or jwt_key)"),
+        ({**TLS, "tls_client_ca": Path("ca")}, "there is no authentication (access_file or jwt_key)"),
+        (TOKENS, "there is no TLS (tls_certificate and tls_key)"),
+        (JWT, "there is no TLS (tls_certificate and tls_key)"),
+    ],
+)
+def test_an_address_that_others_can_reach_needs_tls_and_authentication_or_must_be_asked_for(
+    host: str, given: dict[str, Any], missing: str
+) -> None:
+    with pytest.raises(InvalidInput, match="--insecure") as caught:
+        ServerSettings.load(host=host, **given)
+    assert missing in caught.value.problem
+    assert ServerSettings.load(host=host, insecure=True, **given).host == host
+    assert ServerSettings.load(host=host, **TLS, **TOKENS).host == host
+    assert ServerSettings.load(host=host, **TLS, **JWT).host == host
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"tls_certificate": Path("c")},
+        {"tls_key": Path("k")},
+        {"tls_client_ca": Path("ca")},
+        {"jwt_key": Path("j")},
+        {"jwt_key": Path("j"), "jwt_issuer": "i"},
+        {"jwt_audience": "a"},
+        {"jwt_issuer": "i"},
+    ],
+)
+def test_a_setting_that_is_of_no_use_alone_is_refused(given: dict[str, Any]) -> None:
+    with pytest.raises(InvalidInput, match="of no use without") as caught:
+        ServerSettings.load(**given)
+    assert caught.value.field in given
+
+
+def test_metrics_stay_on_loopback_unless_their_own_address_says_otherwise() -> None:
+    assert ServerSettings.load(host="0.0.0.0", **TLS, **TOKENS).metrics_host == "127.0.0.1"
+    assert ServerSettings.load(metrics_host="0.0.0.0").metrics_host == "0.0.0.0"
 
 
 @pytest.mark.parametrize(("host", "address"), [("127.0.0.1", "127.0.0.1:9"), ("::1", "[::1]:9")])
