@@ -66,6 +66,11 @@ class InvalidInput(UnbraidError):
         self.field = field
         self.problem = problem
 
+    def within(self, path: str) -> InvalidInput:
+        """The same where what the caller sent stands inside something else: ``path`` names its place there."""
+        facts = {name: fact for name, fact in self.metadata.items() if name != "field"}
+        return InvalidInput(f"{path}.{self.field}", self.problem, **facts)
+
 
 class NotFound(UnbraidError):
     """A named thing does not exist."""

@@ -43,7 +43,7 @@ class CallBoundary(grpc.ServerInterceptor):
         log: where calls are logged.
         active: which model answers; a line names the release that was active when the call began.
         metrics: where calls are counted.
-        slow: prefixes of the methods that take their time, and the threads that they have for themselves, so that they
+        apart: prefixes of the methods that take their time, and the threads that they have for themselves, so that they
             do not take the places of quick calls.
     """
 
@@ -52,12 +52,12 @@ class CallBoundary(grpc.ServerInterceptor):
         log: FilteringBoundLogger,
         active: ActiveModel,
         metrics: Metrics,
-        slow: Mapping[str, ThreadPoolExecutor],
+        apart: Mapping[str, ThreadPoolExecutor],
     ) -> None:
         self._log = log
         self._active = active
         self._metrics = metrics
-        self._slow = slow
+        self._apart = apart
 
     def intercept_service(
         self,
@@ -71,7 +71,7 @@ class CallBoundary(grpc.ServerInterceptor):
             return handler
         boundary = _Boundary(method, self._log, self._active, self._metrics)
         forms = handler.request_deserializer, _written(handler.response_serializer)
-        threads = next((pool for prefix, pool in self._slow.items() if method.startswith(prefix)), None)
+        threads = next((pool for prefix, pool in self._apart.items() if method.startswith(prefix)), None)
         if handler.unary_unary is not None:
             return grpc.unary_unary_rpc_method_handler(_Unary(handler.unary_unary, boundary, threads), *forms)
         if handler.stream_stream is not None:

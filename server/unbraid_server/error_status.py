@@ -13,7 +13,7 @@ from unbraid_core.errors import InvalidInput, Overloaded, Unavailable, UnbraidEr
 from unbraid_server.status_codes import status_code
 from unbraid_server.timestamps import duration
 
-__all__ = ["ERROR_DOMAIN", "internal_status", "rich_status", "short"]
+__all__ = ["ERROR_DOMAIN", "internal_status", "rich_status", "short", "status_message"]
 
 ERROR_DOMAIN = "unbraid"
 RETRY_AFTER_S = 1
@@ -22,8 +22,13 @@ MAX_TEXT_LENGTH = 200
 
 
 def rich_status(error: UnbraidError, request_id: str) -> grpc.Status:
-    """The status of an expected error: its message, its reason, and the wrong field or the time to wait."""
-    details: list[Message] = [_error_info(error.reason, {**error.metadata, "request_id": request_id})]
+    """The status of a call that an expected error ends."""
+    return rpc_status.to_status(status_message(error, request_id=request_id))
+
+
+def status_message(error: UnbraidError, **metadata: str) -> status_pb2.Status:
+    """An expected error: its message, its reason, and the wrong field or the time to wait."""
+    details: list[Message] = [_error_info(error.reason, {**error.metadata, **metadata})]
     if isinstance(error, InvalidInput):
         violation = error_details_pb2.BadRequest.FieldViolation(
             field=short(error.field), description=short(error.problem)
@@ -39,7 +44,8 @@ def rich_status(error: UnbraidError, request_id: str) -> grpc.Status:
 def internal_status(request_id: str) -> grpc.Status:
     """The status of an unexpected error: nothing but the id under which the log tells the rest."""
     message = f"internal error; the log of the server has the cause under request {request_id}"
-    return _status(grpc.StatusCode.INTERNAL, message, [_error_info("INTERNAL", {"request_id": request_id})])
+    details: list[Message] = [_error_info("INTERNAL", {"request_id": request_id})]
+    return rpc_status.to_status(_status(grpc.StatusCode.INTERNAL, message, details))
 
 
 def short(text: str) -> str:
@@ -52,9 +58,9 @@ def _error_info(reason: str, metadata: dict[str, str]) -> error_details_pb2.Erro
     return error_details_pb2.ErrorInfo(reason=reason, domain=ERROR_DOMAIN, metadata=bounded)
 
 
-def _status(code: grpc.StatusCode, message: str, details: list[Message]) -> grpc.Status:
+def _status(code: grpc.StatusCode, message: str, details: list[Message]) -> status_pb2.Status:
     packed = [Any() for _ in details]
     for each, detail in zip(packed, details, strict=True):
         each.Pack(detail)
     number: int = code.value[0]
-    return rpc_status.to_status(status_pb2.Status(code=number, message=short(message), details=packed))
+    return status_pb2.Status(code=number, message=short(message), details=packed)

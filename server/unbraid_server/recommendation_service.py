@@ -1,104 +1,101 @@
-"""RecommendationService: requests to questions, the pipeline, answers to responses. No rule of its own."""
+"""RecommendationService: requests to questions, answers to responses. No rule of its own."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator, Sequence
 
 import grpc
 
 from unbraid.v1 import recommendation_pb2 as pb
 from unbraid.v1.recommendation_pb2_grpc import RecommendationServiceServicer
-from unbraid_core.errors import NotFound
-from unbraid_core.ports import StateStore
-from unbraid_core.types import Query
-from unbraid_server.active_model import ActiveModel
-from unbraid_server.batcher import Batcher
+from unbraid_core.errors import Overloaded, UnbraidError
+from unbraid_server.batch_requests import check_batch, check_question_id
 from unbraid_server.call_facts import client_name
-from unbraid_server.recall_monitor import RecallMonitor
-from unbraid_server.requests import (
-    MAX_HISTORY_EVENTS,
-    EventColumns,
-    Subject,
-    parse_get_interests,
-    parse_recommend,
+from unbraid_server.outcomes import batch_recommend_response, stream_recommend_responses
+from unbraid_server.recommender import Outcome, Recommender
+from unbraid_server.requests import parse_get_interests, parse_rank_items, parse_similar_items
+from unbraid_server.responses import (
+    get_interests_response,
+    rank_items_response,
+    recommend_response,
+    similar_items_response,
 )
-from unbraid_server.responses import get_interests_response, recommend_response
+from unbraid_server.streams import Streams
 
-__all__ = ["RecommendationService"]
+__all__ = ["STREAM_METHOD", "RecommendationService"]
+
+STREAM_METHOD = "/unbraid.v1.RecommendationService/StreamRecommend"
 
 
 class RecommendationService(RecommendationServiceServicer):
-    """Answers every call from the model that is the current one when it needs it.
+    """Most answers are in wire format already.
 
     Args:
-        active: which model that is.
-        state: histories of users that callers know by id only.
-        batcher: answers calls that come at the same time together.
-        recall: gets every answer, to compare a few with exact search.
-        now: epoch seconds, for questions that do not say when.
+        recommender: knows the answers.
+        streams: those that are open.
     """
 
-    def __init__(
-        self,
-        active: ActiveModel,
-        state: StateStore,
-        batcher: Batcher,
-        recall: RecallMonitor,
-        now: Callable[[], float],
-    ) -> None:
-        self._active = active
-        self._state = state
-        self._batcher = batcher
-        self._recall = recall
-        self._now = now
+    def __init__(self, recommender: Recommender, streams: Streams) -> None:
+        self._recommender = recommender
+        self._streams = streams
 
     def Recommend(self, request: pb.RecommendRequest, context: grpc.ServicerContext) -> bytes:  # type: ignore[override]
-        """Recommend items; a user without a known history gets popular ones. The answer is in wire format."""
-        question = parse_recommend(request)
-        try:
-            events = self._events(question.subject)
-        except NotFound:
-            events = EventColumns()
-        model = self._active.current()
-        known = model.history(events.item_ids, events.times_s, events.actions, question.as_of_s)
-        excluded_row_X = model.catalogue.rows(question.excluded_item_ids)
-        allowed_row_A = model.catalogue.rows(question.allowed_item_ids) if question.allowed_item_ids else None
-        query = Query(
-            history=known.history,
-            now_s=self._now() if question.as_of_s is None else question.as_of_s,
-            limit=question.limit,
-            include_seen=question.include_seen,
-            excluded_row_X=excluded_row_X[excluded_row_X >= 0],
-            profile=question.profile or model.profiles[0],
-            diversity=question.diversity,
-            balance=question.balance,
-            min_probability=question.min_probability,
-            filter=question.filter,
-            allowed_row_A=None if allowed_row_A is None else allowed_row_A[allowed_row_A >= 0],
-        )
-        [ranking] = self._batcher.recommend(model, [query], context, client_name(context))
-        self._recall.offer(model, query, ranking)
-        return recommend_response(model, query, ranking, known.ignored_count)
+        """Recommend items; a user without a known history gets popular ones."""
+        _, [outcome] = self._recommender.recommend([request], context, client_name(context))
+        if isinstance(outcome, UnbraidError):
+            raise outcome
+        return recommend_response(outcome)
+
+    def BatchRecommend(  # type: ignore[override]
+        self, request: pb.BatchRecommendRequest, context: grpc.ServicerContext
+    ) -> bytes:
+        """Answer many questions by one release, each by itself."""
+        check_batch(request.requests)
+        model, outcomes = self._recommender.recommend(request.requests, context, client_name(context))
+        return batch_recommend_response(model.release_id, outcomes)
+
+    def StreamRecommend(  # type: ignore[override]
+        self, request_iterator: Iterator[pb.StreamRecommendRequest], context: grpc.ServicerContext
+    ) -> Iterator[bytes]:
+        """Answer what has arrived, as long as something arrives."""
+        with self._streams.open(request_iterator, context) as window:
+            while questions := window.take():
+                outcomes = self._outcomes(questions, context)
+                yield from stream_recommend_responses([question.question_id for question in questions], outcomes)
+
+    def RankItems(self, request: pb.RankItemsRequest, context: grpc.ServicerContext) -> bytes:  # type: ignore[override]
+        """Put given items in the order in which a user would take them."""
+        question = parse_rank_items(request)
+        answer, unknown_item_ids = self._recommender.rank(question, context, client_name(context))
+        return rank_items_response(answer, unknown_item_ids)
+
+    def SimilarItems(self, request: pb.SimilarItemsRequest, context: grpc.ServicerContext) -> pb.SimilarItemsResponse:
+        """Find the neighbours of an item; one that nobody knows is NOT_FOUND."""
+        return similar_items_response(*self._recommender.similar(parse_similar_items(request)))
 
     def GetInterests(self, request: pb.GetInterestsRequest, context: grpc.ServicerContext) -> bytes:  # type: ignore[override]
         """Take a history apart; a user whom the state store does not know is NOT_FOUND."""
         question = parse_get_interests(request)
-        events = self._events(question.subject)
-        model = self._active.current()
-        known = model.history(events.item_ids, events.times_s, events.actions, question.as_of_s)
-        now_s = self._now() if question.as_of_s is None else question.as_of_s
-        query = Query(history=known.history, now_s=now_s, limit=0)
-        [interests] = model.pipeline.interests([query])
+        model, query, interests, ignored_count = self._recommender.interests(question)
         return get_interests_response(
             model,
             query,
             interests,
-            known.ignored_count,
+            ignored_count,
             question.evidence_limit,
             include_vectors=question.include_vectors,
         )
 
-    def _events(self, subject: Subject) -> EventColumns:
-        if isinstance(subject, EventColumns):
-            return subject
-        return EventColumns.of(self._state.read(subject, MAX_HISTORY_EVENTS))
+    def _outcomes(
+        self, questions: Sequence[pb.StreamRecommendRequest], context: grpc.ServicerContext
+    ) -> Sequence[Outcome]:
+        """What comes of questions that arrived together; too many for now do not end their stream."""
+        for question in questions:
+            check_question_id(question.question_id)
+        try:
+            _, outcomes = self._recommender.recommend(
+                [question.request for question in questions], context, client_name(context)
+            )
+        except Overloaded as error:
+            return [error] * len(questions)
+        return outcomes

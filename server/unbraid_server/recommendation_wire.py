@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from functools import cache
 
+from google.protobuf.descriptor import FieldDescriptor
+
 from unbraid.v1 import recommendation_pb2 as pb
 from unbraid_core.types import Ranking, Source
 from unbraid_server.shown_items import ShownItems
@@ -16,7 +18,6 @@ from unbraid_server.wire import DoubleRecords, key, opening, varint
 
 __all__ = ["written_recommendations"]
 
-RECOMMENDATIONS = pb.RecommendResponse.DESCRIPTOR.fields_by_name["recommendations"]
 FIELDS = pb.Recommendation.DESCRIPTOR.fields_by_name
 TERMS = pb.ScoreTerms.DESCRIPTOR.fields_by_name
 SOURCES = {
@@ -38,8 +39,14 @@ WITHOUT_PROBABILITY = DoubleRecords(NUMBERS)
 WITH_PROBABILITY = DoubleRecords([*NUMBERS, (b"", FIELDS["probability"])])
 
 
-def written_recommendations(shown: ShownItems, ranking: Ranking) -> bytes:
-    """The recommendations of a RecommendResponse; bytes of its other fields may stand before or behind them."""
+def written_recommendations(field: FieldDescriptor, shown: ShownItems, ranking: Ranking) -> bytes:
+    """The recommendations of a response; bytes of its other fields may stand before or behind them.
+
+    Args:
+        field: of the response, which holds them.
+        shown: the items.
+        ranking: which of them, and why.
+    """
     terms = ranking.terms
     numbers = [ranking.score_R, terms.affinity_R, terms.interest_R, terms.popularity_R, terms.frequency_R]
     records = WITHOUT_PROBABILITY
@@ -54,7 +61,7 @@ def written_recommendations(shown: ShownItems, ranking: Ranking) -> bytes:
     ):
         origin = _origin(interest, source)
         parts += (
-            opening(RECOMMENDATIONS, len(item) + size + len(origin)),
+            opening(field, len(item) + size + len(origin)),
             item,
             written[start : start + size],
             origin,

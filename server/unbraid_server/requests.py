@@ -20,17 +20,25 @@ from unbraid_server.filters import parse_filter
 from unbraid_server.timestamps import NANOS, all_are_times, epoch_seconds
 
 __all__ = [
+    "DEFAULT_LIMIT",
     "MAX_HISTORY_EVENTS",
+    "MAX_LIMIT",
     "MAX_LISTED_ITEMS",
     "EventColumns",
     "InterestsQuestion",
+    "RankQuestion",
     "RecommendQuestion",
+    "SimilarQuestion",
+    "Subject",
     "parse_get_interests",
+    "parse_rank_items",
     "parse_recommend",
+    "parse_similar_items",
 ]
 
 MAX_HISTORY_EVENTS = 10_000
 MAX_LISTED_ITEMS = 10_000
+MAX_RANKED_ITEMS = 1_000
 DEFAULT_LIMIT, MAX_LIMIT = 20, 500
 DEFAULT_EVIDENCE_LIMIT, MAX_EVIDENCE_LIMIT = 5, 50
 
@@ -86,6 +94,28 @@ class RecommendQuestion:
 
 
 @dataclass(frozen=True, slots=True)
+class RankQuestion:
+    """A checked RankItemsRequest; every item is named once."""
+
+    subject: Subject
+    item_ids: Sequence[str]
+    as_of_s: float | None
+    include_seen: bool
+    profile: Profile | None
+
+
+@dataclass(frozen=True, slots=True)
+class SimilarQuestion:
+    """A checked SimilarItemsRequest; without allowed items all are."""
+
+    item_id: str
+    limit: int
+    excluded_item_ids: Sequence[str]
+    filter: Filter | None
+    allowed_item_ids: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
 class InterestsQuestion:
     """A checked GetInterestsRequest."""
 
@@ -101,22 +131,51 @@ def parse_recommend(request: pb.RecommendRequest) -> RecommendQuestion:
     Raises:
         InvalidInput: a field is missing or out of its limits.
     """
-    if request.seen_items not in INCLUDES_SEEN:
-        known = ", ".join(pb.SeenItems.keys())
-        raise InvalidInput("seen_items", f"{request.seen_items} is none of {known}")
-    if request.profile not in PROFILES:
-        known = ", ".join(pb.RankingProfile.keys())
-        raise InvalidInput("profile", f"{request.profile} is none of {known}")
     return RecommendQuestion(
         subject=_subject(request),
         limit=_limit("limit", request.limit, DEFAULT_LIMIT, MAX_LIMIT),
         as_of_s=_as_of(request),
-        include_seen=INCLUDES_SEEN[request.seen_items],
+        include_seen=_include_seen(request),
         excluded_item_ids=_item_ids("excluded_item_ids", request.excluded_item_ids),
-        profile=PROFILES[request.profile],
+        profile=_profile(request),
         diversity=_share("diversity", request.diversity),
         balance=_share("balance", request.balance),
         min_probability=_share("min_probability", request.min_probability),
+        filter=parse_filter(request.filter),
+        allowed_item_ids=_item_ids("filter.allowed_item_ids", request.filter.allowed_item_ids),
+    )
+
+
+def parse_rank_items(request: pb.RankItemsRequest) -> RankQuestion:
+    """Check a RankItemsRequest.
+
+    Raises:
+        InvalidInput: a field is missing or out of its limits.
+    """
+    item_ids = request.item_ids
+    if not 1 <= len(item_ids) <= MAX_RANKED_ITEMS:
+        raise InvalidInput("item_ids", f"{len(item_ids)} ids; send from 1 to {MAX_RANKED_ITEMS}")
+    return RankQuestion(
+        subject=_subject(request),
+        item_ids=_each_once("item_ids", _item_ids("item_ids", item_ids)),
+        as_of_s=_as_of(request),
+        include_seen=_include_seen(request),
+        profile=_profile(request),
+    )
+
+
+def parse_similar_items(request: pb.SimilarItemsRequest) -> SimilarQuestion:
+    """Check a SimilarItemsRequest.
+
+    Raises:
+        InvalidInput: a field is missing or out of its limits.
+    """
+    if not request.item_id:
+        raise InvalidInput("item_id", "is empty; name an item")
+    return SimilarQuestion(
+        item_id=request.item_id,
+        limit=_limit("limit", request.limit, DEFAULT_LIMIT, MAX_LIMIT),
+        excluded_item_ids=_item_ids("excluded_item_ids", request.excluded_item_ids),
         filter=parse_filter(request.filter),
         allowed_item_ids=_item_ids("filter.allowed_item_ids", request.filter.allowed_item_ids),
     )
@@ -136,7 +195,7 @@ def parse_get_interests(request: pb.GetInterestsRequest) -> InterestsQuestion:
     )
 
 
-def _subject(request: pb.RecommendRequest | pb.GetInterestsRequest) -> Subject:
+def _subject(request: pb.RecommendRequest | pb.GetInterestsRequest | pb.RankItemsRequest) -> Subject:
     match request.WhichOneof("subject"):
         case "user_id":
             if not request.user_id:
@@ -186,6 +245,30 @@ def _item_ids(field: str, item_ids: Sequence[str]) -> Sequence[str]:
     return item_ids
 
 
+def _each_once(field: str, item_ids: Sequence[str]) -> Sequence[str]:
+    first: dict[str, int] = {}
+    for position, item_id in enumerate(item_ids):
+        earlier = first.setdefault(item_id, position)
+        if earlier != position:
+            problem = f"{item_id!r} is {field}[{earlier}] already; send every item once"
+            raise InvalidInput(f"{field}[{position}]", problem)
+    return item_ids
+
+
+def _include_seen(request: pb.RecommendRequest | pb.RankItemsRequest) -> bool:
+    if request.seen_items not in INCLUDES_SEEN:
+        known = ", ".join(pb.SeenItems.keys())
+        raise InvalidInput("seen_items", f"{request.seen_items} is none of {known}")
+    return INCLUDES_SEEN[request.seen_items]
+
+
+def _profile(request: pb.RecommendRequest | pb.RankItemsRequest) -> Profile | None:
+    if request.profile not in PROFILES:
+        known = ", ".join(pb.RankingProfile.keys())
+        raise InvalidInput("profile", f"{request.profile} is none of {known}")
+    return PROFILES[request.profile]
+
+
 def _limit(field: str, value: int, default: int, maximum: int) -> int:
     if value < 0:
         raise InvalidInput(field, f"{value} is negative; send 0 for {default}, or a number up to {maximum}")
@@ -199,5 +282,5 @@ def _share(field: str, value: float) -> float:
     return value
 
 
-def _as_of(request: pb.RecommendRequest | pb.GetInterestsRequest) -> float | None:
+def _as_of(request: pb.RecommendRequest | pb.GetInterestsRequest | pb.RankItemsRequest) -> float | None:
     return epoch_seconds(request.as_of_time, "as_of_time") if request.HasField("as_of_time") else None

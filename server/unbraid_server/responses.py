@@ -6,18 +6,30 @@ written without messages: one for each would cost more than all else besides the
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from unbraid.v1 import filter_pb2
 from unbraid.v1 import recommendation_pb2 as pb
 from unbraid_core.evidence import weigh_evidence
-from unbraid_core.types import Basis, Interests, Profile, Query, Ranking, SearchPlan
+from unbraid_core.similar_items import SimilarItems
+from unbraid_core.types import Basis, Interests, Profile, Query, SearchPlan
 from unbraid_server.interest_wire import written_interests
 from unbraid_server.model import Model
 from unbraid_server.recommendation_wire import written_recommendations
+from unbraid_server.recommender import Answer
 from unbraid_server.timestamps import timestamp
 
-__all__ = ["PROFILES", "get_interests_response", "recommend_response"]
+__all__ = [
+    "PROFILES",
+    "get_interests_response",
+    "rank_items_response",
+    "recommend_response",
+    "similar_items_response",
+]
 
 RECOMMEND_EVIDENCE_LIMIT = 3
+RECOMMENDATIONS = pb.RecommendResponse.DESCRIPTOR.fields_by_name["recommendations"]
+RANKED_ITEMS = pb.RankItemsResponse.DESCRIPTOR.fields_by_name["items"]
 
 BASIS = {
     Basis.INTERESTS: pb.ANSWER_BASIS_INTERESTS,
@@ -34,13 +46,14 @@ SEARCH_PLANS = {
 }
 
 
-def recommend_response(model: Model, query: Query, ranking: Ranking, ignored_count: int) -> bytes:
+def recommend_response(answer: Answer) -> bytes:
     """The answer to a RecommendRequest: a RecommendResponse."""
+    model, query, ranking = answer.model, answer.query, answer.ranking
     response = pb.RecommendResponse(
         release_id=model.release_id,
         basis=BASIS[ranking.basis],
         as_of_time=timestamp(query.now_s),
-        ignored_event_count=ignored_count,
+        ignored_event_count=answer.ignored_count,
         profile=PROFILES[ranking.profile],
         search_plan=None if ranking.plan is None else SEARCH_PLANS[ranking.plan],
         matching_item_count=ranking.matching_count,
@@ -48,12 +61,50 @@ def recommend_response(model: Model, query: Query, ranking: Ranking, ignored_cou
     )
     if ranking.probability_R is not None and len(ranking.probability_R) > 0:
         response.expected_precision = float(ranking.probability_R.mean())
-    written = response.SerializeToString() + written_recommendations(model.shown, ranking)
+    written = response.SerializeToString() + written_recommendations(RECOMMENDATIONS, model.shown, ranking)
     if ranking.interests is not None:
         written += _interests(
             pb.RecommendResponse, model, query, ranking.interests, RECOMMEND_EVIDENCE_LIMIT, include_vectors=False
         )
     return written
+
+
+def rank_items_response(answer: Answer, unknown_item_ids: Sequence[str]) -> bytes:
+    """The answer to a RankItemsRequest: a RankItemsResponse."""
+    model, query, ranking = answer.model, answer.query, answer.ranking
+    written = pb.RankItemsResponse(
+        release_id=model.release_id,
+        unknown_item_ids=unknown_item_ids,
+        basis=BASIS[ranking.basis],
+        as_of_time=timestamp(query.now_s),
+        ignored_event_count=answer.ignored_count,
+        profile=PROFILES[ranking.profile],
+    ).SerializeToString()
+    written += written_recommendations(RANKED_ITEMS, model.shown, ranking)
+    if ranking.interests is not None:
+        written += _interests(
+            pb.RankItemsResponse, model, query, ranking.interests, RECOMMEND_EVIDENCE_LIMIT, include_vectors=False
+        )
+    return written
+
+
+def similar_items_response(model: Model, similar: SimilarItems) -> pb.SimilarItemsResponse:
+    """The answer to a SimilarItemsRequest."""
+    response = pb.SimilarItemsResponse(
+        release_id=model.release_id,
+        search_plan=SEARCH_PLANS[similar.plan],
+        matching_item_count=similar.matching_count,
+    )
+    catalogue, row_R = model.catalogue, similar.row_R
+    for item_id, title, categories, similarity in zip(
+        catalogue.ids(row_R),
+        catalogue.titles(row_R),
+        catalogue.category_lists(row_R),
+        similar.similarity_R.tolist(),
+        strict=True,
+    ):
+        response.items.add(item_id=item_id, title=title, categories=categories, similarity=similarity)
+    return response
 
 
 def get_interests_response(
@@ -80,7 +131,7 @@ def get_interests_response(
 
 
 def _interests(
-    response: type[pb.RecommendResponse | pb.GetInterestsResponse],
+    response: type[pb.RecommendResponse | pb.RankItemsResponse | pb.GetInterestsResponse],
     model: Model,
     query: Query,
     interests: Interests,

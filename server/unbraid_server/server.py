@@ -20,6 +20,7 @@ from unbraid.v1.status_pb2_grpc import add_StatusServiceServicer_to_server
 from unbraid_core.filter import MAX_CONDITIONS, MAX_VALUES
 from unbraid_core.ports import StateStore
 from unbraid_server.active_model import ActiveModel
+from unbraid_server.batch_requests import MAX_ENTRIES, MAX_QUESTIONS
 from unbraid_server.batcher import Batcher
 from unbraid_server.call_boundary import CallBoundary
 from unbraid_server.catalogue_service import CatalogService
@@ -28,14 +29,15 @@ from unbraid_server.health import Health
 from unbraid_server.metrics import Metrics
 from unbraid_server.port import address_refused, try_to_listen
 from unbraid_server.recall_monitor import RecallMonitor
-from unbraid_server.recommendation_service import RecommendationService
+from unbraid_server.recommendation_service import STREAM_METHOD, RecommendationService
+from unbraid_server.recommender import Recommender
 from unbraid_server.release_service import ReleaseService
 from unbraid_server.release_watcher import ReleaseWatcher
-from unbraid_server.requests import MAX_HISTORY_EVENTS, MAX_LISTED_ITEMS
 from unbraid_server.security import Security
 from unbraid_server.settings import ServerSettings
 from unbraid_server.signing import trusted_releases
 from unbraid_server.status_service import StatusService
+from unbraid_server.streams import Streams
 
 __all__ = ["Server"]
 
@@ -44,9 +46,9 @@ SERVICE_NAMES = tuple(
     for module in (recommendation_pb2, catalogue_pb2, status_pb2)
     for service in module.DESCRIPTOR.services_by_name.values()
 )
-# Room for the largest request that the limits allow, at 400 bytes for each event and listed id, and about 100 for each
-# value of a filter.
-MAX_REQUEST_BYTES = 400 * (MAX_HISTORY_EVENTS + 2 * MAX_LISTED_ITEMS) + 100 * MAX_CONDITIONS * MAX_VALUES
+# Room for the largest request that the limits allow, at 400 bytes for each event and listed id, about 100 for each
+# value of a filter, and 1000 for all else of a question.
+MAX_REQUEST_BYTES = 400 * MAX_ENTRIES + 100 * MAX_CONDITIONS * MAX_VALUES + 1000 * MAX_QUESTIONS
 
 # Activations and rebuilds take seconds to minutes, and one at a time works on a folder.
 RELEASE_METHODS = "/unbraid.v1.ReleaseService/"
@@ -100,21 +102,26 @@ class Server:
         self._recall = RecallMonitor(settings.recall_sample_share)
         self.metrics = Metrics(active, self._recall)
         batcher = Batcher(settings.batch_limit, settings.queue_limit)
+        recommender = Recommender(active, state, batcher, settings.batch_limit, self._recall, now)
+        self._streams = Streams(settings.max_streams, settings.batch_limit)
         self._calls = ThreadPoolExecutor(settings.max_concurrent_calls, thread_name_prefix="call")
         self._slow_calls = ThreadPoolExecutor(SLOW_CALL_THREADS, thread_name_prefix="slow-call")
         self._server = grpc.server(
             self._calls,
             interceptors=[
-                CallBoundary(log, active, self.metrics, {RELEASE_METHODS: self._slow_calls}),
+                CallBoundary(
+                    log,
+                    active,
+                    self.metrics,
+                    {RELEASE_METHODS: self._slow_calls, STREAM_METHOD: self._streams.threads},
+                ),
                 *self._security.interceptors,
             ],
             # Where it need not share, a second server on the same port would start silently and take half of the calls.
             options=[*CHANNEL_OPTIONS, ("grpc.so_reuseport", int(self._shares_port))],
             maximum_concurrent_rpcs=settings.max_concurrent_calls,
         )
-        add_RecommendationServiceServicer_to_server(
-            RecommendationService(active, state, batcher, self._recall, now), self._server
-        )
+        add_RecommendationServiceServicer_to_server(RecommendationService(recommender, self._streams), self._server)
         add_CatalogServiceServicer_to_server(CatalogService(active), self._server)
         add_StatusServiceServicer_to_server(
             StatusService(
@@ -168,10 +175,13 @@ class Server:
         After ``grace_s`` their callers are told that they are cancelled; what runs already still runs to its end.
         """
         self._health.drain()
-        self._server.stop(grace_s).wait()
+        stopped = self._server.stop(grace_s)
+        self._streams.stop()
+        stopped.wait()
         self._watcher.stop()
         self._catalogue_watcher.stop()
         self._calls.shutdown()
+        self._streams.close()
         self._slow_calls.shutdown()
         self._security.close()
         self._recall.stop()

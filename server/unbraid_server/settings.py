@@ -90,6 +90,9 @@ class ServerSettings(BaseModel):
     max_concurrent_calls: Annotated[int, Field(ge=1, le=4096)] = 192
     """Calls of any kind in progress, one thread each; more are refused by gRPC itself."""
 
+    max_streams: Annotated[int, Field(ge=1, le=4096)] = 32
+    """Of these, StreamRecommend calls; each takes a second thread, which reads it."""
+
     grace_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 10.0
     """Seconds that calls in progress get to finish when the server stops."""
 

@@ -48,6 +48,10 @@ class LiveCatalogue:
             row_N = np.where(added_N >= 0, added_N, row_N)
         return row_N
 
+    def living_rows(self, item_ids: Sequence[str]) -> IntArray:
+        """The rows of living items, -1 where there is none: int64 [len(item_ids)]."""
+        return np.fromiter(map(self._delta.row, item_ids), np.int64, len(item_ids))
+
     def ids(self, rows: IntArray) -> list[str]:
         """The ids of rows."""
         return self._values("item_id", rows)

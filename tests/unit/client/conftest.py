@@ -57,6 +57,21 @@ class ScriptedServer(recommendation_pb2_grpc.RecommendationServiceServicer, stat
     def GetInterests(self, request: pb.GetInterestsRequest, context: grpc.ServicerContext) -> Any:  # noqa: N802
         return self._step(request, context)
 
+    def BatchRecommend(self, request: pb.BatchRecommendRequest, context: grpc.ServicerContext) -> Any:  # noqa: N802
+        return self._step(request, context)
+
+    def StreamRecommend(  # noqa: N802
+        self, request_iterator: Iterator[pb.StreamRecommendRequest], context: grpc.ServicerContext
+    ) -> Any:
+        for request in request_iterator:
+            yield self._step(request, context)
+
+    def RankItems(self, request: pb.RankItemsRequest, context: grpc.ServicerContext) -> Any:  # noqa: N802
+        return self._step(request, context)
+
+    def SimilarItems(self, request: pb.SimilarItemsRequest, context: grpc.ServicerContext) -> Any:  # noqa: N802
+        return self._step(request, context)
+
     def GetStatus(self, request: status_pb2.GetStatusRequest, context: grpc.ServicerContext) -> Any:  # noqa: N802
         return self._step(request, context)
 

@@ -646,7 +646,9 @@ class StreamRecommendRequest(_message.Message):
     QUESTION_ID_FIELD_NUMBER: _builtins.int
     REQUEST_FIELD_NUMBER: _builtins.int
     question_id: _builtins.str
-    """Comes back with the outcome; it can be anything of at most 256 bytes, and need not differ from those of others."""
+    """Comes back with the outcome; it can be anything of at most 256 bytes, and need not differ from those of others. A
+    longer one ends the stream with INVALID_ARGUMENT.
+    """
     @_builtins.property
     def request(self) -> Global___RecommendRequest:
         """The question."""
@@ -703,7 +705,7 @@ Global___StreamedOutcome: _TypeAlias = StreamedOutcome  # noqa: Y015
 
 @_typing.final
 class StreamRecommendResponse(_message.Message):
-    """Outcomes of questions that were answered together, by one release."""
+    """Outcomes of questions that were answered together, all by one release."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

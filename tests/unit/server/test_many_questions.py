@@ -1,0 +1,345 @@
+"""BatchRecommend and StreamRecommend over a real socket: each question is answered like alone, and fails alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from queue import SimpleQueue
+from threading import Event as Flag
+from threading import Thread
+from threading import enumerate as threads
+from typing import TYPE_CHECKING
+
+import grpc
+import numpy as np
+import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
+from google.rpc import code_pb2, error_details_pb2, status_pb2
+
+from unbraid.v1 import filter_pb2
+from unbraid.v1 import recommendation_pb2 as pb
+from unbraid.v1.recommendation_pb2_grpc import RecommendationServiceStub
+from unbraid_core.interest_cache import InterestCache
+from unbraid_core.ports import Event, UserEvent
+from unbraid_core.release import open_release
+from unbraid_core.types import Query
+from unbraid_server.active_model import ActiveModel
+from unbraid_server.device import Device
+from unbraid_server.logs import open_log
+from unbraid_server.model import Model, load_model
+from unbraid_server.outcomes import stream_recommend_responses
+from unbraid_server.recommender import Answer
+from unbraid_server.server import Server
+from unbraid_server.settings import ServerSettings
+from unbraid_server.sqlite_catalogue import SqliteCatalogueStore
+from unbraid_server.sqlite_state import SqliteStateStore
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.unit.server.conftest import Refused
+
+TIMEOUT_S = 20.0
+NOW = Timestamp(seconds=1_767_500_000)
+ITEMS = [f"{kind}{number:02}" for kind in "kc" for number in range(12)]
+GONE = {grpc.StatusCode.CANCELLED, grpc.StatusCode.UNAVAILABLE}
+
+
+@pytest.fixture(scope="module")
+def service(channel_learned: grpc.Channel, state_v1: SqliteStateStore) -> Iterator[RecommendationServiceStub]:
+    state_v1.append(
+        UserEvent("batch-user", Event(item_id, NOW.seconds - age_s, "view"))
+        for item_id, age_s in [("c05", 86_400.0), ("k01", 3_600.0)]
+    )
+    yield RecommendationServiceStub(channel_learned)
+    state_v1.delete_user("batch-user")
+
+
+def question(seed: int) -> pb.RecommendRequest:
+    """Questions of all kinds: histories, users, nobody, filters, diversity, both profiles."""
+    rng = np.random.default_rng(seed)
+    request = pb.RecommendRequest(limit=int(rng.integers(1, 24)), as_of_time=NOW, profile=int(rng.integers(0, 3)))  # type: ignore[arg-type]  # a value of the enum
+    match seed % 4:
+        case 0:
+            request.user_id = "batch-user"
+        case 1:
+            request.user_id = "nobody"
+        case _:
+            request.history.SetInParent()
+            for item_id in rng.choice(ITEMS, rng.integers(0, 9)):
+                request.history.events.add(
+                    item_id=str(item_id), event_time=Timestamp(seconds=NOW.seconds - int(rng.integers(10**6)))
+                )
+    if seed % 3 == 0:
+        request.filter.conditions.add(attribute="categories").none_of.values.append("lights")
+    request.diversity = float(seed % 2) / 2
+    request.seen_items = pb.SEEN_ITEMS_INCLUDE if seed % 5 else pb.SEEN_ITEMS_EXCLUDE
+    return request
+
+
+WRONG = [
+    ("limit", pb.RecommendRequest(user_id="u", limit=-1)),
+    ("subject", pb.RecommendRequest()),
+    (
+        "filter.conditions[0].attribute",
+        pb.RecommendRequest(
+            user_id="u",
+            filter=filter_pb2.Filter(conditions=[filter_pb2.Condition(attribute="colour", is_set=True)]),
+        ),
+    ),
+]
+
+
+def wrong_fields(status: status_pb2.Status) -> list[str]:
+    bad_request = error_details_pb2.BadRequest()
+    assert any(detail.Unpack(bad_request) for detail in status.details)
+    return [violation.field for violation in bad_request.field_violations]
+
+
+# BatchRecommend
+
+
+def test_a_batch_is_answered_like_its_questions_one_by_one(
+    service: RecommendationServiceStub, model_learned: Model
+) -> None:
+    questions = [question(seed) for seed in range(70)]
+    response = service.BatchRecommend(pb.BatchRecommendRequest(requests=questions))
+    assert response.release_id == model_learned.release_id
+    for asked, outcome in zip(questions, response.outcomes, strict=True):
+        assert outcome.response == service.Recommend(asked)
+
+
+def test_a_wrong_question_fails_alone(service: RecommendationServiceStub) -> None:
+    questions = [question(0)]
+    for _, wrong in WRONG:
+        questions += [wrong, question(2)]
+    outcomes = service.BatchRecommend(pb.BatchRecommendRequest(requests=questions)).outcomes
+    kinds = [outcome.WhichOneof("outcome") for outcome in outcomes]
+    assert kinds == ["response", *["error", "response"] * len(WRONG)]
+    for position, (field, _) in enumerate(WRONG):
+        at = 1 + 2 * position
+        error = outcomes[at].error
+        assert error.code == code_pb2.INVALID_ARGUMENT
+        assert error.message.startswith(f"requests[{at}].{field}: ")
+        assert wrong_fields(error) == [f"requests[{at}].{field}"]
+
+
+def many_events(count: int) -> pb.RecommendRequest:
+    request = pb.RecommendRequest(limit=1)
+    request.history.events.extend([pb.Event(item_id="k00", event_time=NOW)] * count)
+    return request
+
+
+def with_values(count: int) -> pb.RecommendRequest:
+    request = pb.RecommendRequest(user_id="u", limit=1)
+    for _ in range(count // 1_000):
+        request.filter.conditions.add(attribute="categories").none_of.values.extend(["x"] * 1_000)
+    return request
+
+
+TOO_MUCH = {
+    "at least one": [],
+    "257 questions": [pb.RecommendRequest(user_id="u")] * 257,
+    "30001 events and listed item ids": [many_events(10_000)] * 3 + [many_events(1)],
+    "33000 values in filters": [with_values(32_000), with_values(1_000)],
+    "20001 items": [pb.RecommendRequest(user_id="u", limit=600)] * 40 + [pb.RecommendRequest(user_id="u", limit=1)],
+}
+
+
+@pytest.mark.parametrize("problem", TOO_MUCH)
+def test_a_batch_beyond_the_limits_is_refused(
+    service: RecommendationServiceStub, refused: Refused, problem: str
+) -> None:
+    refusal = refused(lambda: service.BatchRecommend(pb.BatchRecommendRequest(requests=TOO_MUCH[problem])))
+    assert refusal.code is grpc.StatusCode.INVALID_ARGUMENT
+    assert problem in refusal.message
+    assert [violation.field for violation in refusal.bad_request.field_violations] == ["requests"]
+
+
+def test_the_largest_batches_are_answered(service: RecommendationServiceStub) -> None:
+    by_count = service.BatchRecommend(pb.BatchRecommendRequest(requests=[pb.RecommendRequest(user_id="u")] * 256))
+    assert len(by_count.outcomes) == 256
+    by_size = service.BatchRecommend(pb.BatchRecommendRequest(requests=[many_events(10_000)] * 3))
+    assert [len(outcome.response.recommendations) for outcome in by_size.outcomes] == [1, 1, 1]
+
+
+# StreamRecommend
+
+Opened = tuple[Server, RecommendationServiceStub]
+
+
+@pytest.fixture
+def serve(
+    release_learned: Path, unchanged: SqliteCatalogueStore, state_v1: SqliteStateStore
+) -> Iterator[Callable[..., Opened]]:
+    """Starts servers with settings of their own, and stops them."""
+    started: list[tuple[Server, grpc.Channel]] = []
+    before = set(threads())
+
+    def start(*, options: Sequence[tuple[str, int]] = (), **settings: int) -> Opened:
+        model = load_model(open_release(release_learned), Device.CPU, InterestCache(10**6))
+        server = Server(ActiveModel(model, unchanged), state_v1, ServerSettings(port=0, **settings), open_log("error"))
+        channel = grpc.insecure_channel(f"127.0.0.1:{server.start()}", options)
+        started.append((server, channel))
+        return server, RecommendationServiceStub(channel)
+
+    yield start
+    for server, channel in started:
+        channel.close()
+        server.stop(grace_s=0)
+    assert not [thread.name for thread in set(threads()) - before if thread.name.startswith("stream")]
+
+
+class Asking:
+    """The questions of a stream, asked when a test says so."""
+
+    def __init__(self) -> None:
+        self._questions: SimpleQueue[pb.StreamRecommendRequest | None] = SimpleQueue()
+
+    def __iter__(self) -> Iterator[pb.StreamRecommendRequest]:
+        while (asked := self._questions.get()) is not None:
+            yield asked
+
+    def ask(self, question_id: str, request: pb.RecommendRequest) -> None:
+        self._questions.put(pb.StreamRecommendRequest(question_id=question_id, request=request))
+
+    def end(self) -> None:
+        self._questions.put(None)
+
+
+def test_a_stream_is_answered_in_its_order_like_its_questions_one_by_one(service: RecommendationServiceStub) -> None:
+    questions = [question(seed) for seed in range(100)]
+    asked = (pb.StreamRecommendRequest(question_id=f"q{number}", request=each) for number, each in enumerate(questions))
+    outcomes = [
+        outcome for message in service.StreamRecommend(asked, timeout=TIMEOUT_S) for outcome in message.outcomes
+    ]
+    assert [outcome.question_id for outcome in outcomes] == [f"q{number}" for number in range(100)]
+    for each, outcome in zip(questions, outcomes, strict=True):
+        assert outcome.response == service.Recommend(each)
+
+
+def test_an_answer_waits_for_no_other_question(service: RecommendationServiceStub) -> None:
+    asking = Asking()
+    answers = service.StreamRecommend(iter(asking), timeout=TIMEOUT_S)
+    for number in range(3):
+        asking.ask(f"{number}", question(number))
+        [outcome] = next(answers).outcomes
+        assert outcome.question_id == f"{number}"
+    asking.end()
+    assert list(answers) == []
+
+
+def test_a_wrong_question_does_not_end_its_stream(service: RecommendationServiceStub) -> None:
+    asked = [pb.StreamRecommendRequest(question_id="same", request=each) for _, each in WRONG]
+    asked.append(pb.StreamRecommendRequest(question_id="same", request=question(3)))
+    messages = service.StreamRecommend(iter(asked), timeout=TIMEOUT_S)
+    *wrong, right = [outcome for message in messages for outcome in message.outcomes]
+    assert {outcome.question_id for outcome in (*wrong, right)} == {"same"}
+    assert [wrong_fields(outcome.error) for outcome in wrong] == [[f"request.{field}"] for field, _ in WRONG]
+    assert right.response == service.Recommend(question(3))
+
+
+def test_an_id_that_is_too_long_ends_the_stream(service: RecommendationServiceStub, refused: Refused) -> None:
+    asked = [pb.StreamRecommendRequest(question_id="é" * 129, request=question(0))]
+    refusal = refused(lambda: list(service.StreamRecommend(iter(asked), timeout=TIMEOUT_S)))
+    assert refusal.code is grpc.StatusCode.INVALID_ARGUMENT
+    assert [violation.field for violation in refusal.bad_request.field_violations] == ["question_id"]
+
+
+def test_large_answers_come_in_messages_that_every_client_takes(model_learned: Model) -> None:
+    query = Query(model_learned.history(ITEMS, [NOW.seconds] * 24, [""] * 24, None).history, NOW.seconds, 24, True)
+    [ranking] = model_learned.pipeline.recommend([query])
+    ids = [str(number) for number in range(1_000)]
+    messages = [
+        pb.StreamRecommendResponse.FromString(written)
+        for written in stream_recommend_responses(ids, [Answer(model_learned, query, ranking, 0)] * 1_000)
+    ]
+    assert len(messages) > 1
+    assert all(message.outcomes and message.ByteSize() < 1.1 * 2**20 for message in messages)
+    assert [outcome.question_id for message in messages for outcome in message.outcomes] == ids
+
+
+def test_streams_beyond_the_limit_are_refused_and_others_are_answered(
+    serve: Callable[..., Opened], refused: Refused
+) -> None:
+    _, stub = serve(max_streams=2)
+    open_ones = []
+    for number in range(2):
+        asking = Asking()
+        answers = stub.StreamRecommend(iter(asking), timeout=TIMEOUT_S)
+        asking.ask("", question(number))
+        next(answers)
+        open_ones.append((asking, answers))
+    refusal = refused(lambda: list(stub.StreamRecommend(iter([pb.StreamRecommendRequest()]), timeout=TIMEOUT_S)))
+    assert refusal.code is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert refusal.retry.retry_delay.ToSeconds() > 0
+    assert stub.Recommend(question(1), timeout=TIMEOUT_S).release_id
+    for asking, answers in open_ones:
+        asking.end()
+        assert list(answers) == []
+
+
+def test_a_server_that_stops_answers_what_has_arrived_and_ends_its_streams(
+    serve: Callable[..., Opened], refused: Refused
+) -> None:
+    server, stub = serve()
+    asking = Asking()
+    answers = stub.StreamRecommend(iter(asking), timeout=TIMEOUT_S)
+    asking.ask("first", question(0))
+    assert next(answers).outcomes[0].question_id == "first"
+    stopping = Thread(target=server.stop, args=(TIMEOUT_S,))
+    stopping.start()
+    refusal = refused(lambda: next(answers))
+    assert refusal.code is grpc.StatusCode.UNAVAILABLE
+    assert refusal.retry.retry_delay.ToSeconds() > 0
+    stopping.join(TIMEOUT_S)
+    assert not stopping.is_alive(), "within the grace, though the caller has not ended its stream"
+    asking.end()
+
+
+SMALL_BUFFERS = (("grpc.http2.lookahead_bytes", 1024), ("grpc.http2.bdp_probe", 0))
+
+
+def test_a_caller_that_does_not_read_is_not_read_from_any_more(serve: Callable[..., Opened]) -> None:
+    """What it has sent then is bounded: by the window, the batch that waits to be sent, and the buffers between."""
+    _, stub = serve(batch_limit=4, options=SMALL_BUFFERS)
+    sent, is_blocked = [0], Flag()
+    shown = pb.RecommendRequest(limit=24, history=many_events(1_000).history)
+
+    def flood() -> Iterator[pb.StreamRecommendRequest]:
+        while not is_blocked.is_set():
+            sent[0] += 1
+            yield pb.StreamRecommendRequest(request=shown)
+
+    answers = stub.StreamRecommend(flood(), timeout=TIMEOUT_S)
+    before, unchanged_count = -1, 0
+    while unchanged_count < 10:
+        unchanged_count = unchanged_count + 1 if sent[0] == before else 0
+        before = sent[0]
+        is_blocked.wait(0.05)
+    is_blocked.set()
+    assert sum(len(message.outcomes) for message in answers) == sent[0]
+
+
+def test_cancelled_streams_and_those_whose_time_is_up_leave_nothing_behind(
+    serve: Callable[..., Opened], refused: Refused
+) -> None:
+    server, stub = serve(max_streams=4)
+    endless = iter(lambda: pb.StreamRecommendRequest(request=question(2)), None)
+    for number in range(24):
+        answers = stub.StreamRecommend(endless, timeout=0.05 if number % 3 == 0 else TIMEOUT_S)
+        if number % 3 == 0:
+            assert refused(lambda: [None for _ in answers]).code is grpc.StatusCode.DEADLINE_EXCEEDED  # noqa: B023 - called at once
+        elif number % 3 == 1:
+            next(answers)
+            answers.cancel()
+        else:
+            answers.cancel()
+    asked = [pb.StreamRecommendRequest(request=question(seed)) for seed in range(9)]
+    outcomes: list[pb.StreamedOutcome] = []
+    while not outcomes:
+        # Places get free when the server has noticed that callers have gone.
+        with suppress(grpc.RpcError):
+            outcomes = [each for message in stub.StreamRecommend(iter(asked)) for each in message.outcomes]
+    assert len(outcomes) == 9
+    server.stop(TIMEOUT_S)
