@@ -1,7 +1,6 @@
 """The user encoder under ONNX Runtime, behind the Encoder port.
 
-The names, types and shapes of its inputs and outputs are those of ``docs/architecture.md``: the item table is not
-in the graph, so it stays small, and batch and length are free.
+The item table is not in the graph, so it stays small, and batch and length are free.
 """
 
 from __future__ import annotations
@@ -14,57 +13,52 @@ import onnxruntime as ort
 from unbraid_core.errors import IncompatibleError
 from unbraid_core.release import EncoderSpec
 from unbraid_core.types import HistoryBatch, InterestBatch
+from unbraid_server.bucketed_encoder import BucketedEncoder, Place, shape_ranges
 from unbraid_server.device import Device, DeviceChoice, choose_device, confirm_device
-from unbraid_server.onnx_session import Ports, check_ports, open_session
+from unbraid_server.device_options import DEFAULT_OPTIONS, DeviceOptions, provider_options
+from unbraid_server.encoder_ports import INPUTS, OUTPUTS, fed
+from unbraid_server.onnx_session import check_ports, open_session
 
 __all__ = ["OnnxEncoder"]
-
-INPUTS: Ports = {
-    "item_vectors": ("tensor(float)", "BLD"),
-    "age": ("tensor(float)", "BL"),
-    "action": ("tensor(int64)", "BL"),
-    "mask": ("tensor(bool)", "BL"),
-}
-OUTPUTS: Ports = {"interests": ("tensor(float)", "BKD"), "assignment": ("tensor(float)", "BKL")}
 
 
 class OnnxEncoder:
     """An exported user encoder. Safe to call from several threads at once.
 
+    On a GPU it runs as a ``BucketedEncoder``; on the CPU, where padding costs like events, at the shapes that come.
+
     Args:
         path: the verified user_encoder.onnx.
         spec: what the manifest says about it.
         device: where to run it.
+        options: how, on a GPU.
 
     Attributes:
         device: the device in use, and why.
 
     Raises:
-        DeviceUnavailable: cuda was demanded and cannot be had.
+        DeviceUnavailable: what was demanded cannot be had.
         IncompatibleError: not an ONNX model, or its inputs and outputs are not those of the manifest.
     """
 
-    def __init__(self, path: Path, spec: EncoderSpec, device: Device) -> None:
-        choice = choose_device(device, ort.get_available_providers())
-        self._session = open_session(path, choice.providers)
+    def __init__(self, path: Path, spec: EncoderSpec, device: Device, options: DeviceOptions = DEFAULT_OPTIONS) -> None:
+        choice = choose_device(device, ort.get_available_providers(), options)
+        self._session = open_session(path, provider_options(choice.providers, options, shape_ranges(spec)))
         self.device: DeviceChoice = confirm_device(choice, self._session.get_providers())
         sizes = {"K": spec.interest_count, "D": spec.dimension}
         check_ports(path.name, "input", self._session.get_inputs(), INPUTS, sizes)
         check_ports(path.name, "output", self._session.get_outputs(), OUTPUTS, sizes)
+        self._bucketed: BucketedEncoder | None = None
+        if self.device.active is Device.CUDA:
+            place = Place("cuda", options.gpu_id)
+            self._bucketed = BucketedEncoder(self._session, spec, place, graphs=options.cuda_graphs)
         self._check_answer(path.name, spec)
 
     def encode(self, batch: HistoryBatch) -> InterestBatch:
         """Encode a batch in which every history has at least one event."""
-        vectors_BKD, assignment_BKL = self._session.run(
-            list(OUTPUTS),
-            {
-                "item_vectors": batch.item_vectors_BLD,
-                "age": batch.age_s_BL,
-                "action": batch.action_BL,
-                "mask": batch.mask_BL,
-            },
-        )
-        return InterestBatch(vectors_BKD, assignment_BKL)
+        if self._bucketed is not None:
+            return self._bucketed.encode(batch)
+        return InterestBatch(*self._session.run(list(OUTPUTS), fed(batch)))
 
     def _check_answer(self, name: str, spec: EncoderSpec) -> None:
         """Run once: a graph can leave the sizes of its outputs open, and promise what it does not keep."""

@@ -9,7 +9,7 @@ import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from unbraid_core.errors import IncompatibleError
-from unbraid_server.device import CUDA_PROVIDER
+from unbraid_server.device_options import CUDA_PROVIDER, ProviderOptions
 
 __all__ = ["INTRA_OP_THREADS", "Ports", "check_ports", "open_session"]
 
@@ -28,10 +28,15 @@ LOAD_ERRORS = (
 Ports = Mapping[str, tuple[str, str]]
 
 
-def open_session(path: Path, providers: Sequence[str]) -> ort.InferenceSession:
+def open_session(path: Path, providers: ProviderOptions) -> ort.InferenceSession:
     """Load a verified ONNX file.
 
-    One call uses one thread: calls run side by side, and threads inside a call cost more than they give.
+    One call uses one thread: calls run side by side, and threads inside a call cost more than they give. A call that
+    fails on a GPU fails; ONNX Runtime would go on with the CPU.
+
+    Args:
+        path: of the file.
+        providers: with their options, in order.
 
     Raises:
         IncompatibleError: not a model that this ONNX Runtime can run.
@@ -45,9 +50,13 @@ def open_session(path: Path, providers: Sequence[str]) -> ort.InferenceSession:
     if CUDA_PROVIDER in providers:
         ort.preload_dlls()
     try:
-        return ort.InferenceSession(path, options, providers=list(providers))
+        session = ort.InferenceSession(
+            path, options, providers=list(providers), provider_options=[dict(each) for each in providers.values()]
+        )
     except LOAD_ERRORS as error:
         raise IncompatibleError(f"{path.name}: ONNX Runtime cannot load it: {str(error).splitlines()[0]}") from None
+    session.disable_fallback()
+    return session
 
 
 def check_ports(name: str, kind: str, found: Sequence[ort.NodeArg], expected: Ports, sizes: Mapping[str, int]) -> None:

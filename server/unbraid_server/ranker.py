@@ -9,7 +9,7 @@ import numpy as np
 from unbraid_core.errors import IncompatibleError
 from unbraid_core.release import RankerSpec
 from unbraid_core.types import DoubleArray, FloatArray
-from unbraid_server.device import CPU_PROVIDER
+from unbraid_server.device_options import CPU_PROVIDER
 from unbraid_server.onnx_session import Ports, check_ports, open_session
 
 __all__ = ["OnnxRanker"]
@@ -32,7 +32,7 @@ class OnnxRanker:
     """
 
     def __init__(self, path: Path, spec: RankerSpec) -> None:
-        self._session = open_session(path, [CPU_PROVIDER])
+        self._session = open_session(path, {CPU_PROVIDER: {}})
         sizes = {"F": len(spec.features), "1": 1}
         check_ports(path.name, "input", self._session.get_inputs(), INPUTS, sizes)
         check_ports(path.name, "output", self._session.get_outputs(), OUTPUTS, sizes)

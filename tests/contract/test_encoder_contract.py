@@ -21,8 +21,11 @@ from unbraid_exporter.compact_encoder import compact_encoder
 from unbraid_exporter.exported_encoder import ExportedEncoder
 from unbraid_exporter.onnx_export import export_onnx
 from unbraid_exporter.parity import check_parity
+from unbraid_server.bucketed_encoder import BucketedEncoder, Place
 from unbraid_server.device import Device
+from unbraid_server.device_options import CPU_PROVIDER
 from unbraid_server.encoder import OnnxEncoder
+from unbraid_server.onnx_session import open_session
 from unbraid_training.config import EncoderConfig
 from unbraid_training.encoder import MultiInterestEncoder
 from unbraid_training.memo import MemoEncoder
@@ -49,6 +52,19 @@ def released(release_v1: Path, _: Path) -> Subject:
     spec = release.manifest.encoder
     encoder = OnnxEncoder(release.path(USER_ENCODER), spec, Device.CPU)
     return Subject(encoder, spec.interest_count, spec.dimension, len(spec.actions))
+
+
+def bucketed(*, graphs: bool) -> Callable[[Path, Path], Subject]:
+    """The same as on a GPU: at few shapes, through buffers, and in a thread of its own for CUDA graphs."""
+
+    def subject(release_v1: Path, folder: Path) -> Subject:
+        spec = open_release(release_v1).manifest.encoder
+        session = open_session(release_v1 / USER_ENCODER, {CPU_PROVIDER: {}})
+        return replace(
+            released(release_v1, folder), encoder=BucketedEncoder(session, spec, Place("cpu"), graphs=graphs)
+        )
+
+    return subject
 
 
 def exported_file(release_v1: Path, folder: Path) -> Subject:
@@ -137,6 +153,8 @@ VARIANTS = (
 )
 ENCODERS: dict[str, Callable[[Path, Path], Subject]] = {
     "onnx": released,
+    "onnx, bucketed": bucketed(graphs=False),
+    "onnx, bucketed, graphs": bucketed(graphs=True),
     "exported": exported_file,
     "onnx, fp16": compacted(Precision.FP16),
     "onnx, int8": compacted(Precision.INT8),

@@ -15,7 +15,8 @@ from unbraid_core.errors import DeviceUnavailable, IncompatibleError
 from unbraid_core.release import EncoderSpec, open_release
 from unbraid_core.release.layout import USER_ENCODER
 from unbraid_core.types import History
-from unbraid_server.device import CPU_PROVIDER, CUDA_PROVIDER, Device, DeviceChoice, choose_device, confirm_device
+from unbraid_server.device import Device, DeviceChoice, choose_device, confirm_device
+from unbraid_server.device_options import CPU_PROVIDER, CUDA_PROVIDER
 from unbraid_server.encoder import OnnxEncoder
 
 SPEC = EncoderSpec(architecture="hand-written", interest_count=2, dimension=8, max_history=6, actions=["", "a", "b"])

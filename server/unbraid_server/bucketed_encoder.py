@@ -1,0 +1,175 @@
+"""A user encoder on a GPU: at few shapes, through buffers that stay where they are.
+
+A GPU pays for every shape that it has not seen: kernels are chosen, memory is found, engines are built and graphs
+recorded for it. So histories are padded to a length of a short ladder, and batches to a power of two.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import onnxruntime as ort
+
+from unbraid_core.release import EncoderSpec
+from unbraid_core.types import FloatArray, HistoryBatch, IntArray, InterestBatch
+from unbraid_server.device_options import ShapeRange
+from unbraid_server.encoder_ports import fed
+
+__all__ = ["LARGEST_BATCH", "BucketedEncoder", "Place", "bucket_length", "shape_ranges"]
+
+LARGEST_BATCH = 64
+"""Histories that are encoded at once; larger batches are cut."""
+SHORTEST = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where memory lies: cuda and the number of the GPU, or cpu."""
+
+    device_type: str
+    device_id: int = 0
+
+
+class BucketedEncoder:
+    """Runs the session of an encoder behind the Encoder port. Safe to call from several threads at once.
+
+    Batches are encoded one after the other. Each shape has buffers of its own on the device, made when it comes first:
+    inputs are copied into them, and answers out of them, cut back to the size that was asked for.
+
+    Args:
+        session: with the inputs and outputs of an encoder.
+        spec: its sizes.
+        place: where the session wants its inputs and leaves its outputs.
+        graphs: whether the session records CUDA graphs. ONNX Runtime keeps them for the thread that ran it, so then
+            one thread runs it always.
+    """
+
+    def __init__(self, session: ort.InferenceSession, spec: EncoderSpec, place: Place, *, graphs: bool = False) -> None:
+        self._session = session
+        self._spec = spec
+        self._place = place
+        self._buffers: dict[tuple[int, int], _Buffers] = {}
+        self._running = threading.Lock()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="cuda-graphs") if graphs else None
+
+    def encode(self, batch: HistoryBatch) -> InterestBatch:
+        """See the Encoder port."""
+        parts = [self._encode_part(part) for part in _parts(batch)]
+        if len(parts) == 1:
+            return parts[0]
+        return InterestBatch(
+            np.concatenate([part.vectors_BKD for part in parts]),
+            np.concatenate([part.assignment_BKL for part in parts]),
+        )
+
+    def _encode_part(self, batch: HistoryBatch) -> InterestBatch:
+        padded = _padded(batch, self._spec.max_history)
+        answer = self._run(padded) if self._thread is None else self._thread.submit(self._run, padded).result()
+        size, length = batch.mask_BL.shape
+        return InterestBatch(answer.vectors_BKD[:size], answer.assignment_BKL[:size, :, :length])
+
+    def _run(self, batch: HistoryBatch) -> InterestBatch:
+        shape_BL = batch.mask_BL.shape
+        with self._running:
+            buffers = self._buffers.get(shape_BL)
+            if buffers is None:
+                number = len(self._buffers) + 1
+                buffers = _Buffers.like(batch, self._session, self._spec, self._place, number)
+                self._buffers[shape_BL] = buffers
+            return buffers.run(self._session, batch)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Buffers:
+    """Memory on the device for one shape, and what binds it to the session."""
+
+    inputs: Mapping[str, ort.OrtValue]
+    interests: ort.OrtValue
+    assignment: ort.OrtValue
+    binding: ort.IOBinding
+    run_options: ort.RunOptions
+
+    @classmethod
+    def like(
+        cls, batch: HistoryBatch, session: ort.InferenceSession, spec: EncoderSpec, place: Place, number: int
+    ) -> Self:
+        """Room for batches of the same shape. The number tells the CUDA graphs of shapes apart."""
+        size, length = batch.mask_BL.shape
+
+        def room(shape: tuple[int, ...], element_type: type[np.generic]) -> ort.OrtValue:
+            return ort.OrtValue.ortvalue_from_shape_and_type(shape, element_type, place.device_type, place.device_id)
+
+        inputs = {name: room(array.shape, array.dtype.type) for name, array in fed(batch).items()}
+        interests = room((size, spec.interest_count, spec.dimension), np.float32)
+        assignment = room((size, spec.interest_count, length), np.float32)
+        binding = session.io_binding()
+        for name, value in inputs.items():
+            binding.bind_ortvalue_input(name, value)
+        binding.bind_ortvalue_output("interests", interests)
+        binding.bind_ortvalue_output("assignment", assignment)
+        run_options = ort.RunOptions()
+        run_options.add_run_config_entry("gpu_graph_id", str(number))
+        return cls(inputs, interests, assignment, binding, run_options)
+
+    def run(self, session: ort.InferenceSession, batch: HistoryBatch) -> InterestBatch:
+        """Encode a batch of exactly this shape; the answer is copied out."""
+        for name, array in fed(batch).items():
+            self.inputs[name].update_inplace(array)
+        session.run_with_iobinding(self.binding, self.run_options)
+        return InterestBatch(_copied(self.interests), _copied(self.assignment))
+
+
+def _copied(value: ort.OrtValue) -> FloatArray:
+    """On the CPU ``numpy`` gives a view of the buffer, which the next batch overwrites."""
+    array: FloatArray = np.array(value.numpy())
+    return array
+
+
+def bucket_length(length: int, max_history: int) -> int:
+    """The length that a history is padded to: 16, 32, 64 and so on, and ``max_history`` instead of more."""
+    bucket = max(SHORTEST, _power_of_two(length))
+    return min(bucket, max_history) if length <= max_history else bucket
+
+
+def shape_ranges(spec: EncoderSpec) -> dict[str, ShapeRange]:
+    """All shapes that the inputs of an encoder come in."""
+    shortest = bucket_length(1, spec.max_history)
+
+    def of(*further: int) -> ShapeRange:
+        return ShapeRange((1, shortest, *further), (LARGEST_BATCH, spec.max_history, *further))
+
+    return {"item_vectors": of(spec.dimension), "age": of(), "action": of(), "mask": of()}
+
+
+def _power_of_two(count: int) -> int:
+    return 1 << (count - 1).bit_length()
+
+
+def _parts(batch: HistoryBatch) -> list[HistoryBatch]:
+    return [
+        HistoryBatch(
+            batch.item_vectors_BLD[start : start + LARGEST_BATCH],
+            batch.age_s_BL[start : start + LARGEST_BATCH],
+            batch.action_BL[start : start + LARGEST_BATCH],
+            batch.mask_BL[start : start + LARGEST_BATCH],
+        )
+        for start in range(0, len(batch.mask_BL), LARGEST_BATCH)
+    ]
+
+
+def _padded(batch: HistoryBatch, max_history: int) -> HistoryBatch:
+    """Events that the mask leaves out behind every history, and the last history again behind the others."""
+    size, length = batch.mask_BL.shape
+    missing = bucket_length(length, max_history) - length
+    row_B: IntArray = np.minimum(np.arange(_power_of_two(size)), size - 1)
+    return HistoryBatch(
+        np.pad(batch.item_vectors_BLD[row_B], ((0, 0), (0, missing), (0, 0))),
+        np.pad(batch.age_s_BL[row_B], ((0, 0), (0, missing))),
+        np.pad(batch.action_BL[row_B], ((0, 0), (0, missing))),
+        np.pad(batch.mask_BL[row_B], ((0, 0), (0, missing))),
+    )
