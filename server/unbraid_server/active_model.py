@@ -60,10 +60,9 @@ class ActiveModel:
             DeviceUnavailable, IntegrityError, IncompatibleError: it cannot be used; the current one goes on answering.
         """
         with self._loading:
-            cache = self._current.pipeline.cache
-            model = load_model(
-                release, self._current.device.requested, cache=None if cache is None else cache.successor()
-            )
+            cache, device = self._current.pipeline.cache, self._current.device
+            successor = None if cache is None else cache.successor()
+            model = load_model(release, device.requested, successor, device.options)
             warm_up(model, self._batch_limit)
             model = self._caught_up(model)
             # Changes go on meanwhile; what came since is little.

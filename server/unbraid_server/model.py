@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -19,6 +20,7 @@ from unbraid_core.live.live_catalogue import LiveCatalogue
 from unbraid_core.live.live_pipeline import live_pipeline
 from unbraid_core.live.released_items import EncodeItems, ReleasedItems
 from unbraid_core.pipeline import Pipeline
+from unbraid_core.ports import Searcher
 from unbraid_core.release import Lease, Release, ReleaseManifest
 from unbraid_core.release.layout import INDEX, RANKER, USER_ENCODER
 from unbraid_core.types import History, Profile
@@ -27,8 +29,11 @@ from unbraid_index.exact import ExactSearcher
 from unbraid_index.faiss_searcher import FaissSearcher
 from unbraid_index.live_searcher import LiveSearcher
 from unbraid_server.device import Device, DeviceChoice
+from unbraid_server.device_options import DEFAULT_OPTIONS, DeviceOptions, Retrieval
+from unbraid_server.device_searcher import DeviceSearcher
 from unbraid_server.encoder import OnnxEncoder
 from unbraid_server.ranker import OnnxRanker
+from unbraid_server.retrieval import RetrievalChoice, choose_retrieval
 from unbraid_server.shown_items import ShownItems
 
 __all__ = ["KnownHistory", "Model", "load_model"]
@@ -54,6 +59,7 @@ class Model:
         shown: the same in messages of answers.
         pipeline: the pipeline over these, with a cache of interests where there is one.
         device: where the encoder runs, and why.
+        retrieval: what searches for items, and why.
         action_index: index of every action of the vocabulary; an action that is not in it counts as 0.
         lease: keeps the release from being removed.
     """
@@ -65,6 +71,7 @@ class Model:
     shown: ShownItems
     pipeline: Pipeline
     device: DeviceChoice
+    retrieval: RetrievalChoice
     action_index: Mapping[str, int]
     lease: Lease
 
@@ -138,29 +145,31 @@ class Model:
         return KnownHistory(history, count - len(known_N))
 
 
-def load_model(release: Release, device: Device, cache: InterestCache | None = None) -> Model:
-    """Load the encoder, the index and, where there is one, the ranker of a verified release.
+def load_model(
+    release: Release,
+    device: Device,
+    cache: InterestCache | None = None,
+    options: DeviceOptions = DEFAULT_OPTIONS,
+) -> Model:
+    """Load the encoder, what searches, and, where there is one, the ranker of a verified release.
 
     Args:
         release: verified.
         device: where to run the encoder.
         cache: an empty one for the interests; None encodes every history anew.
+        options: how to use a GPU, and what searches.
 
     Raises:
-        DeviceUnavailable: the demanded device cannot be had.
+        DeviceUnavailable: what was demanded cannot be had.
         IntegrityError, IncompatibleError: a part cannot be read, or the parts do not fit together.
     """
     manifest = release.manifest
-    encoder = OnnxEncoder(release.path(USER_ENCODER), manifest.encoder, device)
-    spec = manifest.index
-    searcher = FaissSearcher.open(
-        release.path(INDEX), spec.family, spec.search_params, release.item_vectors_ID, spec.filter_costs
-    )
-    if (searcher.size, searcher.dimension) != release.item_vectors_ID.shape:
-        raise IncompatibleError(
-            f"{INDEX}: holds {searcher.size} vectors of {searcher.dimension} dimensions, "
-            f"the catalogue has {len(release.catalogue)} of {manifest.encoder.dimension}; build the index again"
-        )
+    encoder = OnnxEncoder(release.path(USER_ENCODER), manifest.encoder, device, options)
+    retrieval = choose_retrieval(encoder.device, matrix_bytes=4 * math.prod(release.item_vectors_ID.shape))
+    if retrieval.active is Retrieval.DEVICE:
+        searcher: Searcher = DeviceSearcher(release.item_vectors_ID, encoder.device)
+    else:
+        searcher = _open_index(release)
     pipeline = Pipeline(
         encoder=encoder,
         searcher=searcher,
@@ -186,9 +195,23 @@ def load_model(release: Release, device: Device, cache: InterestCache | None = N
         shown=ShownItems(catalogue, delta.released_count),
         pipeline=replace(pipeline, cache=cache),
         device=encoder.device,
+        retrieval=retrieval,
         action_index={action: index for index, action in enumerate(manifest.encoder.actions)},
         lease=release.lease,
     )
+
+
+def _open_index(release: Release) -> FaissSearcher:
+    spec = release.manifest.index
+    searcher = FaissSearcher.open(
+        release.path(INDEX), spec.family, spec.search_params, release.item_vectors_ID, spec.filter_costs
+    )
+    if (searcher.size, searcher.dimension) != release.item_vectors_ID.shape:
+        raise IncompatibleError(
+            f"{INDEX}: holds {searcher.size} vectors of {searcher.dimension} dimensions, "
+            f"the catalogue has {len(release.catalogue)} of {release.manifest.encoder.dimension}; build the index again"
+        )
+    return searcher
 
 
 def _released_items(release: Release, pipeline: Pipeline) -> ReleasedItems:

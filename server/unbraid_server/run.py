@@ -12,6 +12,7 @@ from structlog.typing import FilteringBoundLogger
 from unbraid_core.interest_cache import InterestCache
 from unbraid_server.active_model import ActiveModel
 from unbraid_server.allocator import keep_memory_together
+from unbraid_server.device_options import provider_options
 from unbraid_server.logs import open_log
 from unbraid_server.model import Model, load_model
 from unbraid_server.onnx_session import INTRA_OP_THREADS
@@ -43,7 +44,7 @@ def run(settings: ServerSettings, on_ready: Callable[[Ready], None], worker: int
     Raises:
         NotFound: no release is active.
         IntegrityError, IncompatibleError: the release, or the state or catalogue file, cannot be used.
-        DeviceUnavailable: cuda was demanded and cannot be had.
+        DeviceUnavailable: what was demanded of a GPU cannot be had.
         InvalidInput: the state or catalogue file cannot be written, or a file for TLS or authentication cannot be used.
         Unavailable: the address cannot be had.
     """
@@ -55,7 +56,7 @@ def run(settings: ServerSettings, on_ready: Callable[[Ready], None], worker: int
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     cache = InterestCache(settings.interest_cache_mb * MEGABYTE) if settings.interest_cache_mb else None
-    model = load_model(trusted_releases(settings).open(), settings.device, cache)
+    model = load_model(trusted_releases(settings).open(), settings.device, cache, settings.device_options)
     state = SqliteStateStore(settings.state)
     catalogue = SqliteCatalogueStore(settings.catalogue_file)
     try:
@@ -92,7 +93,10 @@ def _log_decisions(log: FilteringBoundLogger, settings: ServerSettings, model: M
         device=model.device.active.value,
         device_requested=model.device.requested.value,
         device_reason=model.device.reason,
-        providers=model.device.providers,
+        provider_options=provider_options(model.device.providers, model.device.options),
+        retrieval=model.retrieval.active.value,
+        retrieval_requested=model.retrieval.requested.value,
+        retrieval_reason=model.retrieval.reason,
         encoder_threads=INTRA_OP_THREADS,
         faiss_threads=os.environ.get("OMP_NUM_THREADS", "1"),
         batch_limit=settings.batch_limit,

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from unbraid_core.errors import InvalidInput
 from unbraid_server.cores import usable_cores
 from unbraid_server.device import Device
+from unbraid_server.device_options import DeviceOptions, Retrieval
 from unbraid_server.setting_sources import Gathered, environment, flags, gather, toml_file
 
 __all__ = ["VARIABLES_OF_OTHERS", "ServerSettings"]
@@ -77,6 +78,22 @@ class ServerSettings(BaseModel):
 
     device: Device = Device.AUTO
     """Where the encoder runs: auto, cuda or cpu."""
+
+    retrieval: Retrieval = Retrieval.AUTO
+    """What searches for items: index, or device for an exact comparison where the encoder runs; auto takes the device if
+    it is a GPU with room for the item vectors."""
+
+    gpu_id: Annotated[int, Field(ge=0)] = 0
+    """Which GPU, as CUDA counts them."""
+
+    gpu_memory_mb: Annotated[int | None, Field(ge=512, le=1_000_000)] = None
+    """GPU memory that ONNX Runtime may keep for each of its sessions, in units of 2**20 bytes. Not set: no limit."""
+
+    cuda_graphs: bool = False
+    """Record the kernels of the encoder for each shape, and replay them; not together with tensorrt_cache."""
+
+    tensorrt_cache: Path | None = None
+    """Folder for engines of TensorRT; where it is set, the encoder runs under TensorRT on the GPU."""
 
     batch_limit: Annotated[int, Field(ge=1, le=1024)] = 32
     """Questions that are answered together when several come at once."""
@@ -184,6 +201,8 @@ class ServerSettings(BaseModel):
                 f"{self.host} can be reached by others, and there is no {' and no '.join(missing)}; set that, use "
                 "127.0.0.1, or say --insecure to allow it",
             )
+        if self.cuda_graphs and self.tensorrt_cache is not None:
+            yield InvalidInput("cuda_graphs", "cannot be had together with tensorrt_cache; leave one of them out")
         if self.port and self.port == self.metrics_port:
             yield InvalidInput("metrics_port", f"{self.port} is the port of the server; choose another one")
 
@@ -196,6 +215,11 @@ class ServerSettings(BaseModel):
     def catalogue_file(self) -> Path:
         """Where the changes of the catalogue are."""
         return self.releases / CATALOGUE_FILE if self.catalogue is None else self.catalogue
+
+    @property
+    def device_options(self) -> DeviceOptions:
+        """How to use a GPU, and what searches."""
+        return DeviceOptions(self.gpu_id, self.gpu_memory_mb, self.cuda_graphs, self.tensorrt_cache, self.retrieval)
 
     @property
     def is_local(self) -> bool:

@@ -35,7 +35,7 @@ def start_obstacles(settings: ServerSettings, now_s: float) -> Iterator[UnbraidE
     if settings.audit_log is not None:
         yield from _file_obstacles("audit_log", settings.audit_log)
     try:
-        choose_device(settings.device, onnxruntime.get_available_providers())
+        choose_device(settings.device, onnxruntime.get_available_providers(), settings.device_options)
     except UnbraidError as error:
         yield error
 

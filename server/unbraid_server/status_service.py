@@ -131,4 +131,7 @@ def _device_status(model: Model) -> pb.DeviceStatus:
         active=device.active,
         providers=device.providers,
         intra_op_thread_count=INTRA_OP_THREADS,
+        reason=device.reason,
+        retrieval=model.retrieval.active,
+        retrieval_reason=model.retrieval.reason,
     )

@@ -1,4 +1,4 @@
-"""FAISS against the NumPy oracle, on catalogues with duplicates and near duplicates."""
+"""FAISS, and exact search as an ONNX graph, against the NumPy oracle, on catalogues with duplicates and near duplicates."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ from unbraid_index.faiss_searcher import FaissSearcher
 from unbraid_index.family import family_named, list_count
 from unbraid_index.making import IndexMaker
 from unbraid_index.progress import unwatched
+from unbraid_server.device import Device, DeviceChoice
+from unbraid_server.device_options import CPU_PROVIDER
+from unbraid_server.device_searcher import DeviceSearcher
 
 TOLERANCE = 1e-5
 
@@ -82,6 +85,13 @@ def test_a_lossy_family_that_proposes_everything_is_congruent_with_the_oracle(ca
     """However coarse its codes are: the scores come from the item vectors."""
     everything = {"nprobe": list_count(len(case.item_vectors_ID)), "shortlist_percent": 100 * len(case.item_vectors_ID)}
     assert_congruent(searcher(family, everything, case), case)
+
+
+@settings(max_examples=100, deadline=None)
+@given(cases(smallest=1))
+def test_the_graph_is_congruent_with_the_oracle(case: Case) -> None:
+    device = DeviceChoice(Device.CPU, Device.CPU, "", (CPU_PROVIDER,))
+    assert_congruent(DeviceSearcher(case.item_vectors_ID, device), case)
 
 
 @settings(max_examples=50, deadline=None)

@@ -214,12 +214,19 @@ class ReleaseStatus:
 
 @dataclass(frozen=True, slots=True)
 class DeviceStatus:
-    """Where the encoder runs: the setting, what it led to, and the ONNX Runtime providers in order."""
+    """Where the encoder runs: the setting, what it led to and why, and the ONNX Runtime providers in order.
+
+    ``retrieval`` says what searches for items: index, or device for an exact comparison there. An older server leaves it
+    and both reasons empty.
+    """
 
     requested: str
     active: str
     providers: tuple[str, ...]
     intra_op_thread_count: int
+    reason: str
+    retrieval: str
+    retrieval_reason: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -152,7 +152,13 @@ def test_status_answer_becomes_values(server: ScriptedServer, call: Call) -> Non
                 ranking_profiles=[pb.RANKING_PROFILE_LEARNED, pb.RANKING_PROFILE_FORMULA],
             ),
             device=status_pb2.DeviceStatus(
-                requested="auto", active="cpu", providers=["CPUExecutionProvider"], intra_op_thread_count=1
+                requested="auto",
+                active="cpu",
+                providers=["CPUExecutionProvider"],
+                intra_op_thread_count=1,
+                reason="no GPU",
+                retrieval="index",
+                retrieval_reason="on the CPU",
             ),
             versions=[status_pb2.ComponentVersion(name="unbraid", version="0.1.0")],
             start_time=Timestamp(seconds=NOON_S),
@@ -178,7 +184,7 @@ def test_status_answer_becomes_values(server: ScriptedServer, call: Call) -> Non
 
     assert call("get_status") == ServerStatus(
         release=ReleaseStatus("r1", "s1", NOON, 1682, 4, 64, 50, "flat", 1.0, 200, (Profile.LEARNED, Profile.FORMULA)),
-        device=DeviceStatus("auto", "cpu", ("CPUExecutionProvider",), 1),
+        device=DeviceStatus("auto", "cpu", ("CPUExecutionProvider",), 1, "no GPU", "index", "on the CPU"),
         versions={"unbraid": "0.1.0"},
         start_time=NOON,
         user_count=943,

@@ -203,7 +203,13 @@ def test_status_prints_what_answers(server: ScriptedServer, unbraid: Unbraid) ->
                 index_recall_at=200,
                 ranking_profiles=[pb.RANKING_PROFILE_LEARNED, pb.RANKING_PROFILE_FORMULA],
             ),
-            device=status_pb2.DeviceStatus(requested="auto", active="cpu", providers=["CPUExecutionProvider"]),
+            device=status_pb2.DeviceStatus(
+                requested="auto",
+                active="cpu",
+                reason="no GPU",
+                retrieval="index",
+                retrieval_reason="it runs on the CPU",
+            ),
             versions=[status_pb2.ComponentVersion(name="unbraid", version="0.1.0")],
             live_recall=status_pb2.RecallStatus(
                 sample_count=300, merged_recall=0.97, merged_recall_p05=0.9, rebuild_reason="it fell"
@@ -219,7 +225,8 @@ def test_status_prints_what_answers(server: ScriptedServer, unbraid: Unbraid) ->
     assert facts["index"] == "flat, recall@200 1.0000"
     assert facts["live recall"] == "0.9700, 5th percentile 0.9000, of 300; rebuild due: it fell"
     assert facts["ranking"] == "learned, formula"
-    assert facts["device"] == "cpu (asked for auto)"
+    assert facts["device"] == "cpu (asked for auto; no GPU)"
+    assert facts["retrieval"] == "index (it runs on the CPU)"
     assert facts["versions"] == "unbraid 0.1.0"
 
 

@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from unbraid.v1 import recommendation_pb2 as unbraid_dot_v1_dot_recommendation__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17unbraid/v1/status.proto\x12\nunbraid.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1funbraid/v1/recommendation.proto\"\x12\n\x10GetStatusRequest\"\xb6\x02\n\rReleaseStatus\x12\x12\n\nrelease_id\x18\x01 \x01(\t\x12\x10\n\x08space_id\x18\x02 \x01(\t\x12\x30\n\x0c\x63reated_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nitem_count\x18\x04 \x01(\x03\x12\x16\n\x0einterest_count\x18\x05 \x01(\x05\x12\x11\n\tdimension\x18\x06 \x01(\x05\x12\x13\n\x0bmax_history\x18\x07 \x01(\x05\x12\x14\n\x0cindex_family\x18\x08 \x01(\t\x12\x14\n\x0cindex_recall\x18\t \x01(\x01\x12\x17\n\x0findex_recall_at\x18\n \x01(\x05\x12\x34\n\x10ranking_profiles\x18\x0b \x03(\x0e\x32\x1a.unbraid.v1.RankingProfile\"c\n\x0c\x44\x65viceStatus\x12\x11\n\trequested\x18\x01 \x01(\t\x12\x0e\n\x06\x61\x63tive\x18\x02 \x01(\t\x12\x11\n\tproviders\x18\x03 \x03(\t\x12\x1d\n\x15intra_op_thread_count\x18\x04 \x01(\x05\"\xc6\x01\n\x0cRecallStatus\x12\x14\n\x0csample_count\x18\x01 \x01(\x05\x12\x1a\n\rmerged_recall\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\x1e\n\x11merged_recall_p05\x18\x03 \x01(\x01H\x01\x88\x01\x01\x12\x16\n\tfill_rate\x18\x04 \x01(\x01H\x02\x88\x01\x01\x12\x16\n\x0erebuild_reason\x18\x05 \x01(\tB\x10\n\x0e_merged_recallB\x14\n\x12_merged_recall_p05B\x0c\n\n_fill_rate\"\x91\x01\n\x0f\x43\x61talogueStatus\x12\x1a\n\x12\x63hanged_item_count\x18\x01 \x01(\x03\x12\x1b\n\x13replaced_item_count\x18\x02 \x01(\x03\x12\x1b\n\x13homeless_item_count\x18\x03 \x01(\x03\x12\x10\n\x08sequence\x18\x04 \x01(\x03\x12\x16\n\x0erebuild_reason\x18\x05 \x01(\t\"1\n\x10\x43omponentVersion\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\"v\n\x0f\x41\x63tivationError\x12\x12\n\nrelease_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\x12.\n\nerror_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xc3\x03\n\x11GetStatusResponse\x12*\n\x07release\x18\x01 \x01(\x0b\x32\x19.unbraid.v1.ReleaseStatus\x12(\n\x06\x64\x65vice\x18\x02 \x01(\x0b\x32\x18.unbraid.v1.DeviceStatus\x12.\n\x08versions\x18\x03 \x03(\x0b\x32\x1c.unbraid.v1.ComponentVersion\x12.\n\nstart_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nuser_count\x18\x05 \x01(\x03\x12\x1c\n\x14max_concurrent_calls\x18\x06 \x01(\x05\x12:\n\x15last_activation_error\x18\x07 \x01(\x0b\x32\x1b.unbraid.v1.ActivationError\x12-\n\x0blive_recall\x18\x08 \x01(\x0b\x32\x18.unbraid.v1.RecallStatus\x12.\n\tcatalogue\x18\n \x01(\x0b\x32\x1b.unbraid.v1.CatalogueStatus\x12\x15\n\rworker_number\x18\x14 \x01(\x05\x12\x14\n\x0cworker_count\x18\x15 \x01(\x05\x32^\n\rStatusService\x12M\n\tGetStatus\x12\x1c.unbraid.v1.GetStatusRequest\x1a\x1d.unbraid.v1.GetStatusResponse\"\x03\x90\x02\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17unbraid/v1/status.proto\x12\nunbraid.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1funbraid/v1/recommendation.proto\"\x12\n\x10GetStatusRequest\"\xb6\x02\n\rReleaseStatus\x12\x12\n\nrelease_id\x18\x01 \x01(\t\x12\x10\n\x08space_id\x18\x02 \x01(\t\x12\x30\n\x0c\x63reated_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nitem_count\x18\x04 \x01(\x03\x12\x16\n\x0einterest_count\x18\x05 \x01(\x05\x12\x11\n\tdimension\x18\x06 \x01(\x05\x12\x13\n\x0bmax_history\x18\x07 \x01(\x05\x12\x14\n\x0cindex_family\x18\x08 \x01(\t\x12\x14\n\x0cindex_recall\x18\t \x01(\x01\x12\x17\n\x0findex_recall_at\x18\n \x01(\x05\x12\x34\n\x10ranking_profiles\x18\x0b \x03(\x0e\x32\x1a.unbraid.v1.RankingProfile\"\xa0\x01\n\x0c\x44\x65viceStatus\x12\x11\n\trequested\x18\x01 \x01(\t\x12\x0e\n\x06\x61\x63tive\x18\x02 \x01(\t\x12\x11\n\tproviders\x18\x03 \x03(\t\x12\x1d\n\x15intra_op_thread_count\x18\x04 \x01(\x05\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x11\n\tretrieval\x18\x06 \x01(\t\x12\x18\n\x10retrieval_reason\x18\x07 \x01(\t\"\xc6\x01\n\x0cRecallStatus\x12\x14\n\x0csample_count\x18\x01 \x01(\x05\x12\x1a\n\rmerged_recall\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\x1e\n\x11merged_recall_p05\x18\x03 \x01(\x01H\x01\x88\x01\x01\x12\x16\n\tfill_rate\x18\x04 \x01(\x01H\x02\x88\x01\x01\x12\x16\n\x0erebuild_reason\x18\x05 \x01(\tB\x10\n\x0e_merged_recallB\x14\n\x12_merged_recall_p05B\x0c\n\n_fill_rate\"\x91\x01\n\x0f\x43\x61talogueStatus\x12\x1a\n\x12\x63hanged_item_count\x18\x01 \x01(\x03\x12\x1b\n\x13replaced_item_count\x18\x02 \x01(\x03\x12\x1b\n\x13homeless_item_count\x18\x03 \x01(\x03\x12\x10\n\x08sequence\x18\x04 \x01(\x03\x12\x16\n\x0erebuild_reason\x18\x05 \x01(\t\"1\n\x10\x43omponentVersion\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\"v\n\x0f\x41\x63tivationError\x12\x12\n\nrelease_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\x12.\n\nerror_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xc3\x03\n\x11GetStatusResponse\x12*\n\x07release\x18\x01 \x01(\x0b\x32\x19.unbraid.v1.ReleaseStatus\x12(\n\x06\x64\x65vice\x18\x02 \x01(\x0b\x32\x18.unbraid.v1.DeviceStatus\x12.\n\x08versions\x18\x03 \x03(\x0b\x32\x1c.unbraid.v1.ComponentVersion\x12.\n\nstart_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nuser_count\x18\x05 \x01(\x03\x12\x1c\n\x14max_concurrent_calls\x18\x06 \x01(\x05\x12:\n\x15last_activation_error\x18\x07 \x01(\x0b\x32\x1b.unbraid.v1.ActivationError\x12-\n\x0blive_recall\x18\x08 \x01(\x0b\x32\x18.unbraid.v1.RecallStatus\x12.\n\tcatalogue\x18\n \x01(\x0b\x32\x1b.unbraid.v1.CatalogueStatus\x12\x15\n\rworker_number\x18\x14 \x01(\x05\x12\x14\n\x0cworker_count\x18\x15 \x01(\x05\x32^\n\rStatusService\x12M\n\tGetStatus\x12\x1c.unbraid.v1.GetStatusRequest\x1a\x1d.unbraid.v1.GetStatusResponse\"\x03\x90\x02\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,18 +39,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETSTATUSREQUEST']._serialized_end=123
   _globals['_RELEASESTATUS']._serialized_start=126
   _globals['_RELEASESTATUS']._serialized_end=436
-  _globals['_DEVICESTATUS']._serialized_start=438
-  _globals['_DEVICESTATUS']._serialized_end=537
-  _globals['_RECALLSTATUS']._serialized_start=540
-  _globals['_RECALLSTATUS']._serialized_end=738
-  _globals['_CATALOGUESTATUS']._serialized_start=741
-  _globals['_CATALOGUESTATUS']._serialized_end=886
-  _globals['_COMPONENTVERSION']._serialized_start=888
-  _globals['_COMPONENTVERSION']._serialized_end=937
-  _globals['_ACTIVATIONERROR']._serialized_start=939
-  _globals['_ACTIVATIONERROR']._serialized_end=1057
-  _globals['_GETSTATUSRESPONSE']._serialized_start=1060
-  _globals['_GETSTATUSRESPONSE']._serialized_end=1511
-  _globals['_STATUSSERVICE']._serialized_start=1513
-  _globals['_STATUSSERVICE']._serialized_end=1607
+  _globals['_DEVICESTATUS']._serialized_start=439
+  _globals['_DEVICESTATUS']._serialized_end=599
+  _globals['_RECALLSTATUS']._serialized_start=602
+  _globals['_RECALLSTATUS']._serialized_end=800
+  _globals['_CATALOGUESTATUS']._serialized_start=803
+  _globals['_CATALOGUESTATUS']._serialized_end=948
+  _globals['_COMPONENTVERSION']._serialized_start=950
+  _globals['_COMPONENTVERSION']._serialized_end=999
+  _globals['_ACTIVATIONERROR']._serialized_start=1001
+  _globals['_ACTIVATIONERROR']._serialized_end=1119
+  _globals['_GETSTATUSRESPONSE']._serialized_start=1122
+  _globals['_GETSTATUSRESPONSE']._serialized_end=1573
+  _globals['_STATUSSERVICE']._serialized_start=1575
+  _globals['_STATUSSERVICE']._serialized_end=1669
 # @@protoc_insertion_point(module_scope)

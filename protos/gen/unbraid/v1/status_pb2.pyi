@@ -105,7 +105,7 @@ Global___ReleaseStatus: _TypeAlias = ReleaseStatus  # noqa: Y015
 
 @_typing.final
 class DeviceStatus(_message.Message):
-    """Where and how the encoder runs."""
+    """Where and how the encoder runs, and what searches for items."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -113,12 +113,21 @@ class DeviceStatus(_message.Message):
     ACTIVE_FIELD_NUMBER: _builtins.int
     PROVIDERS_FIELD_NUMBER: _builtins.int
     INTRA_OP_THREAD_COUNT_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    RETRIEVAL_FIELD_NUMBER: _builtins.int
+    RETRIEVAL_REASON_FIELD_NUMBER: _builtins.int
     requested: _builtins.str
     """The device setting as it was given: auto, cuda or cpu."""
     active: _builtins.str
     """The device in use: cuda or cpu."""
     intra_op_thread_count: _builtins.int
     """Threads inside one encoder call."""
+    reason: _builtins.str
+    """Why it is this device."""
+    retrieval: _builtins.str
+    """What searches for items: index, or device for an exact comparison on the device in use."""
+    retrieval_reason: _builtins.str
+    """Why it is this."""
     @_builtins.property
     def providers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The ONNX Runtime execution providers of the session, in order."""
@@ -130,10 +139,13 @@ class DeviceStatus(_message.Message):
         active: _builtins.str = ...,
         providers: _abc.Iterable[_builtins.str] | None = ...,
         intra_op_thread_count: _builtins.int = ...,
+        reason: _builtins.str = ...,
+        retrieval: _builtins.str = ...,
+        retrieval_reason: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["active", b"active", "intra_op_thread_count", b"intra_op_thread_count", "providers", b"providers", "requested", b"requested"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active", b"active", "intra_op_thread_count", b"intra_op_thread_count", "providers", b"providers", "reason", b"reason", "requested", b"requested", "retrieval", b"retrieval", "retrieval_reason", b"retrieval_reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
