@@ -14,10 +14,12 @@ UNBRAID = [sys.executable, "-m", "unbraid_cli"]
 
 
 @contextmanager
-def server_process(releases: Path) -> Iterator[tuple[str, int]]:
+def server_process(releases: Path, *arguments: str) -> Iterator[tuple[str, int]]:
     """A server of the active release of a folder: its address and its process id. Its state lies beside the folder."""
     order = ["serve", "--port", "0", "--releases", str(releases), "--state", str(releases.parent / "state.db")]
-    with subprocess.Popen([*UNBRAID, *order], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+    with subprocess.Popen(
+        [*UNBRAID, *order, *arguments], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as process:
         assert process.stdout
         try:
             yield process.stdout.readline().split()[2].rstrip(","), process.pid

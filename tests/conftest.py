@@ -50,6 +50,8 @@ import_module("unbraid_cli.console")
 
 # A busy machine takes its time over an example; what has to be fast is measured, not tested.
 hypothesis.settings.register_profile("unbraid", deadline=None)
+# More than 20,000 requests over all methods of tests/fuzz.
+hypothesis.settings.register_profile("fuzz", deadline=None, max_examples=5_000)
 hypothesis.settings.load_profile("unbraid")
 
 RANKER_WEIGHTS = {"interest_standard": 1.0, "own_count": 0.5, "log_popularity_30d": 0.25}

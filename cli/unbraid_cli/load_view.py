@@ -102,11 +102,11 @@ def _facts(report: LoadReport) -> dict[str, str]:
         "calls": f"{total.call_count:,} in {total.seconds:.1f} s, {total.offered_rps:,.1f} a second"
         + (", ended early" if report.is_stopped else ""),
         "answered": f"{total.goodput_rps:,.1f} a second, {1 - total.error_share:.2%}" if total.call_count else "none",
+        "never sent": f"{total.unsent_count:,}, the generator was too late" if total.unsent_count else "",
         "shed": f"{total.shed_share:.2%}",
         "checked": f"{report.checked_count:,} answers, {len(report.problems):,} of them wrong",
         "generator": f"{report.cpu_us_per_call:,.0f} us of CPU a call, {report.cpu_share:.0%} of a core in each of its "
         f"processes, {report.processes}; {total.late_share:.2%} of the calls were sent late",
+        "wrong": report.problems[0] if report.problems else "",
     }
-    if report.problems:
-        facts["wrong"] = report.problems[0]
-    return facts
+    return {name: text for name, text in facts.items() if text}

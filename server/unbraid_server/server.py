@@ -26,6 +26,7 @@ from unbraid_server.call_boundary import CallBoundary
 from unbraid_server.catalogue_service import CatalogService
 from unbraid_server.catalogue_watcher import CatalogueWatcher
 from unbraid_server.health import Health
+from unbraid_server.message_reader import MessageReader
 from unbraid_server.metrics import Metrics
 from unbraid_server.port import address_refused, try_to_listen
 from unbraid_server.recall_monitor import RecallMonitor
@@ -115,6 +116,7 @@ class Server:
                     self.metrics,
                     {RELEASE_METHODS: self._slow_calls, STREAM_METHOD: self._streams.threads},
                 ),
+                MessageReader(),
                 *self._security.interceptors,
             ],
             # Where it need not share, a second server on the same port would start silently and take half of the calls.

@@ -82,7 +82,10 @@ class Generator:
                     break
                 # Behind schedule, the answers that have come still have their turn.
                 await asyncio.sleep(max(0.0, due_s - time.monotonic()))
-                calls.create_task(self._call(due_s, step))
+                if time.monotonic() - due_s < self._plan.timeout_s:
+                    calls.create_task(self._call(due_s, step))
+                elif step >= 0:
+                    self._tally(step).unsent_count += 1
             else:
                 await asyncio.sleep(self._measured_from_s + loop.seconds - time.monotonic())
             self.measured_s = time.monotonic() - self._measured_from_s
@@ -124,10 +127,13 @@ class Generator:
         if step < 0:
             return
         end_s = time.monotonic()
-        tally = self._tallies.setdefault(step, Tally())
+        tally = self._tally(step)
         tally.record(code, due_s, sent_s, end_s)
         if code == OK and self._rng.random() < self._plan.check_share:
             tally.check(CALLS[self._plan.kind].problem(answer))
+
+    def _tally(self, step: int) -> Tally:
+        return self._tallies.setdefault(step, Tally())
 
 
 def _part(whole: int, number: int, processes: int) -> int:

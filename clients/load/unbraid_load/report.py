@@ -57,13 +57,16 @@ class StepReport:
         rate: calls a second that were asked for; None in a closed loop, and for several steps.
         seconds: how long it took.
         outcomes: by the name of the gRPC status code, most frequent first.
-        late_share: share of the calls that were sent more than 10 ms after they were due.
+        late_share: share of the calls that were sent more than 10 ms after they were due, or never.
+        unsent_count: calls that were never sent, because the generator was later than their deadline; they are in no
+            other count.
     """
 
     rate: float | None
     seconds: float
     outcomes: Mapping[str, Outcome]
     late_share: float
+    unsent_count: int = 0
 
     @classmethod
     def of(cls, tally: Tally, rate: float | None, seconds: float) -> Self:
@@ -74,7 +77,9 @@ class StepReport:
             )
             for code, count in tally.counts.items()
         }
-        return cls(rate, seconds, outcomes, tally.late_count / max(1, sum(tally.counts.values())))
+        due_count = sum(tally.counts.values()) + tally.unsent_count
+        late_share = (tally.late_count + tally.unsent_count) / max(1, due_count)
+        return cls(rate, seconds, outcomes, late_share, tally.unsent_count)
 
     @property
     def call_count(self) -> int:

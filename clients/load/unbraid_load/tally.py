@@ -14,7 +14,7 @@ SIGNIFICANT_DIGITS = 3
 LATE_S = 0.01
 
 # Histograms as bytes by status code, and the rest of a tally; it travels between processes.
-PackedTally = tuple[dict[str, tuple[bytes, bytes]], int, int, list[str]]
+PackedTally = tuple[dict[str, tuple[bytes, bytes]], int, int, int, list[str]]
 
 
 def _histogram() -> HdrHistogram:
@@ -41,12 +41,14 @@ class Tally:
     Attributes:
         by_code: latencies by the name of the gRPC status code.
         late_count: calls that were sent more than 10 ms after they were due.
+        unsent_count: calls that were never sent, because the generator was so late that their deadline had passed.
         checked_count: answers that were read and checked.
         problems: what was wrong with those, a line for each.
     """
 
     by_code: dict[str, Latencies] = field(default_factory=dict)
     late_count: int = 0
+    unsent_count: int = 0
     checked_count: int = 0
     problems: list[str] = field(default_factory=list)
 
@@ -74,6 +76,7 @@ class Tally:
             mine.from_due.add(latencies.from_due)
             mine.from_sent.add(latencies.from_sent)
         self.late_count += other.late_count
+        self.unsent_count += other.unsent_count
         self.checked_count += other.checked_count
         self.problems += other.problems
 
@@ -89,14 +92,14 @@ class Tally:
             code: (latencies.from_due.encode(), latencies.from_sent.encode())
             for code, latencies in self.by_code.items()
         }
-        return histograms, self.late_count, self.checked_count, self.problems
+        return histograms, self.late_count, self.unsent_count, self.checked_count, self.problems
 
     @classmethod
     def unpacked(cls, packed: PackedTally) -> Tally:
         """The tally that was packed."""
-        histograms, late_count, checked_count, problems = packed
+        histograms, late_count, unsent_count, checked_count, problems = packed
         by_code = {
             code: Latencies(HdrHistogram.decode(from_due), HdrHistogram.decode(from_sent))
             for code, (from_due, from_sent) in histograms.items()
         }
-        return cls(by_code, late_count, checked_count, problems)
+        return cls(by_code, late_count, unsent_count, checked_count, problems)

@@ -1,0 +1,209 @@
+"""Floods a server with several times as many calls as it can answer, and says what becomes of those that it accepts.
+
+    python -m benchmarks.overload [--items 20000] [--seconds 30] [--times 2 5 10] [--releases FOLDER]
+
+The peak is the best goodput of closed loops with 8, 32 and 128 callers. Then an open loop (Poisson) at 70% of the peak shows the
+latency of a server that is well used. A flood is 70% for a moment, a multiple of the peak, and 70% again. The bounds:
+goodput of at least 90% of the peak; answers within 3 times the 99th percentile at 70%; refusals within 10 ms at the
+99th percentile; memory and threads as before; normal again within 2 s.
+
+The server has one core for itself, and the generator the others, so that they do not take each other's time; on one core
+they share it. Latencies count from when a call was sent: where the generator cannot keep up, its delay is the column
+``late``, not the server's fault. Exits with 1 where a bound is not met.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from benchmarks.memory import prepared
+from benchmarks.process_watch import Sample, watched
+from benchmarks.server_process import server_process
+from rich.console import Console
+from rich.table import Table
+
+from unbraid_client import UnbraidClient
+from unbraid_load import (
+    CallKind,
+    ClosedLoop,
+    LoadPlan,
+    LoadReport,
+    OpenLoop,
+    Question,
+    Step,
+    StepReport,
+    draw_histories,
+    prepare,
+    read_item_ids,
+    run_load,
+)
+
+CALLERS = (8, 32, 128)
+WELL_USED = 0.7
+CALM_S = 5.0
+INTERVAL_S = 0.25
+SUBJECTS, HISTORY, LONGEST = 3_000, 30, 100
+LEAST_GOODPUT, MOST_SLOWDOWN, MOST_REFUSAL_MS, MOST_RECOVERY_S = 0.9, 3.0, 10.0, 2.0
+# What a server may take for calls in progress, and no more however long a flood lasts.
+MOST_GROWTH_MB = 100.0
+OK, SHED = "OK", "RESOURCE_EXHAUSTED"
+
+console = Console(width=130)
+
+
+@dataclass(frozen=True, slots=True)
+class Flood:
+    """What a flood did.
+
+    Attributes:
+        times: of the peak.
+        report: of its calls alone.
+        recovery_s: after its end, until calls at 70% were all answered as fast as before.
+        samples: of the server.
+    """
+
+    times: float
+    report: StepReport
+    recovery_s: float
+    samples: Sequence[Sample]
+
+
+class Range:
+    """Load of one kind for one server."""
+
+    def __init__(self, target: str, requests: Sequence[bytes], processes: int) -> None:
+        self._target, self._requests, self._processes = target, requests, processes
+
+    def run(self, loop: OpenLoop | ClosedLoop, warm_up_s: float) -> LoadReport:
+        """Put it under load."""
+        return run_load(
+            LoadPlan(
+                self._target,
+                CallKind.RECOMMEND,
+                self._requests,
+                loop,
+                warm_up_s=warm_up_s,
+                processes=self._processes,
+                interval_s=INTERVAL_S,
+            )
+        )
+
+    def peak_rps(self, seconds: float) -> float:
+        """The best goodput of closed loops; prints each."""
+        best = 0.0
+        for callers in CALLERS:
+            total = self.run(ClosedLoop(callers, seconds), warm_up_s=2.0).total
+            console.print(
+                f"{callers} callers: {total.goodput_rps:.0f} answers a second, {total.error_share:.1%} errors"
+            )
+            best = max(best, total.goodput_rps)
+        return best
+
+    def flood(self, times: float, peak_rps: float, well_used_p99_ms: float, seconds: float, process_id: int) -> Flood:
+        """Flood it, and see how it recovers."""
+        calm = Step(WELL_USED * peak_rps, CALM_S)
+        loop = OpenLoop([calm, Step(times * peak_rps, seconds), calm])
+        with watched(process_id, INTERVAL_S) as samples:
+            report = self.run(loop, warm_up_s=0.0)
+        ended_s = CALM_S + seconds
+        disturbed_s = [
+            row.time_s + INTERVAL_S
+            for row in report.timeline
+            if row.time_s >= ended_s
+            and (set(row.counts) != {OK} or (row.p99_ms or 0.0) > MOST_SLOWDOWN * well_used_p99_ms)
+        ]
+        return Flood(times, report.steps[1], max(disturbed_s, default=ended_s) - ended_s, samples)
+
+
+def verdicts(flood: Flood, peak_rps: float, well_used_p99_ms: float) -> list[tuple[str, bool]]:
+    """Every figure that has a bound, and whether it is met."""
+    report = flood.report
+    goodput = report.goodput_rps / peak_rps
+    answers, refusals = report.outcomes.get(OK), report.outcomes.get(SHED)
+    slowdown = answers.service_ms.p99 / well_used_p99_ms if answers else float("inf")
+    refusal_ms = refusals.service_ms.p99 if refusals else 0.0
+    resident = [sample.resident_mb for sample in flood.samples]
+    threads = [sample.threads for sample in flood.samples]
+    return [
+        (f"{goodput:.0%}", goodput >= LEAST_GOODPUT),
+        (f"{slowdown:.1f}x", slowdown <= MOST_SLOWDOWN),
+        (f"{refusal_ms:.1f} ms", refusal_ms <= MOST_REFUSAL_MS),
+        (f"{resident[0]:.0f} {max(resident):.0f} {resident[-1]:.0f}", max(resident) - resident[0] <= MOST_GROWTH_MB),
+        (f"{threads[0]} {max(threads)} {threads[-1]}", threads[-1] <= max(threads[0], max(threads))),
+        (f"{flood.recovery_s:.2f} s", flood.recovery_s <= MOST_RECOVERY_S),
+    ]
+
+
+def report_table(floods: Sequence[Flood], peak_rps: float, well_used_p99_ms: float) -> tuple[Table, bool]:
+    """All floods, and whether every bound is met."""
+    table = Table(
+        "times", "called", "late", "other errors", "goodput", "answers p99", "refusals p99", "MB", "threads", "recovery"
+    )
+    is_met = True
+    for flood in floods:
+        report = flood.report
+        found = verdicts(flood, peak_rps, well_used_p99_ms)
+        is_met &= all(met for _, met in found)
+        table.add_row(
+            f"{flood.times:g}",
+            f"{report.offered_rps:,.0f}/s",
+            f"{report.late_share:.0%}",
+            f"{report.error_share - report.shed_share:.1%}",
+            *(text if met else f"[red]{text} not met[/red]" for text, met in found),
+        )
+    return table, is_met
+
+
+@contextmanager
+def apart(releases: Path, *arguments: str) -> Iterator[tuple[str, int]]:
+    """A server with a core for itself; whatever this process starts afterwards has the others."""
+    cores = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, cores[:1])
+    try:
+        with server_process(releases, *arguments) as started:
+            os.sched_setaffinity(0, cores[1:] or cores)
+            yield started
+    finally:
+        os.sched_setaffinity(0, cores)
+
+
+def main() -> int:
+    """Measure, print the table; exit with 1 where a bound is not met."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--items", type=int, default=20_000)
+    parser.add_argument("--seconds", type=float, default=30.0, help="of each flood")
+    parser.add_argument("--times", type=float, nargs="+", default=[2.0, 5.0, 10.0], help="of the peak")
+    parser.add_argument("--processes", type=int, default=1, help="of the generator")
+    parser.add_argument("--releases", type=Path, help="a folder of releases; made up where it is not given")
+    options = parser.parse_args()
+    with TemporaryDirectory() as folder:
+        store = prepared(options.releases or Path(folder) / "releases", options.items)
+        with apart(store.root) as (target, process_id):
+            with UnbraidClient(target, timeout_s=60.0) as client:
+                item_ids = read_item_ids(client, options.items)
+            subjects = draw_histories(item_ids, SUBJECTS, HISTORY, LONGEST, time.time(), seed=0)
+            load = Range(target, prepare(CallKind.RECOMMEND, Question(), subjects, 1), options.processes)
+            peak_rps = load.peak_rps(min(10.0, options.seconds))
+            used = load.run(OpenLoop([Step(WELL_USED * peak_rps, options.seconds)]), warm_up_s=2.0).total
+            p99_ms = used.outcomes[OK].service_ms.p99
+            console.print(
+                f"peak {peak_rps:.0f} answers a second; at {WELL_USED:.0%} p50 {used.outcomes[OK].service_ms.p50:.1f} ms, "
+                f"p99 {p99_ms:.1f} ms, {used.late_share:.1%} sent late"
+            )
+            floods = [load.flood(times, peak_rps, p99_ms, options.seconds, process_id) for times in options.times]
+    table, is_met = report_table(floods, peak_rps, p99_ms)
+    console.print(table)
+    console.print("goodput of the peak; answers p99 of that at 70%; MB and threads before, at most, and after")
+    return int(not is_met)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,59 @@
+"""Turns the bytes of requests into messages, inside the boundary of calls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+import grpc
+from google.protobuf.message import DecodeError
+
+from unbraid_core.errors import InvalidInput
+
+__all__ = ["MessageReader"]
+
+Request = TypeVar("Request")
+Response = TypeVar("Response")
+Deserializer = Callable[[bytes], Any]
+
+
+class MessageReader(grpc.ServerInterceptor):
+    """Reads requests itself: to bytes that are no message gRPC would answer INTERNAL, but they are the caller's fault."""
+
+    def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], grpc.RpcMethodHandler[Request, Response] | None],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> grpc.RpcMethodHandler[Request, Response] | None:
+        """Have a method take bytes."""
+        handler = continuation(handler_call_details)
+        if handler is None or handler.request_deserializer is None:
+            return handler
+        read: Deserializer = handler.request_deserializer
+        write = handler.response_serializer
+        if handler.unary_unary is not None:
+            return grpc.unary_unary_rpc_method_handler(_of_one(handler.unary_unary, read), None, write)
+        if handler.unary_stream is not None:
+            return grpc.unary_stream_rpc_method_handler(_of_one(handler.unary_stream, read), None, write)
+        if handler.stream_unary is not None:
+            return grpc.stream_unary_rpc_method_handler(_of_many(handler.stream_unary, read), None, write)
+        return grpc.stream_stream_rpc_method_handler(_of_many(handler.stream_stream, read), None, write)
+
+
+def _of_one(behaviour: Callable[..., Any], read: Deserializer) -> Callable[..., Any]:
+    return lambda request, context: behaviour(_message(read, request), context)
+
+
+def _of_many(behaviour: Callable[..., Any], read: Deserializer) -> Callable[..., Any]:
+    def messages(requests: Iterator[bytes]) -> Iterator[Any]:
+        for request in requests:
+            yield _message(read, request)
+
+    return lambda requests, context: behaviour(messages(requests), context)
+
+
+def _message(read: Deserializer, request: bytes) -> Any:
+    try:
+        return read(request)
+    except DecodeError as error:
+        raise InvalidInput("request", f"{error}; send the message that the contract says") from None
