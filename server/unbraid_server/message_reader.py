@@ -18,7 +18,7 @@ Deserializer = Callable[[bytes], Any]
 
 
 class MessageReader(grpc.ServerInterceptor):
-    """Reads requests itself: to bytes that are no message gRPC would answer INTERNAL, but they are the caller's fault."""
+    """Reads requests itself: gRPC would answer INTERNAL to bytes that are no message, which are the caller's fault."""
 
     def intercept_service(
         self,
@@ -37,6 +37,7 @@ class MessageReader(grpc.ServerInterceptor):
             return grpc.unary_stream_rpc_method_handler(_of_one(handler.unary_stream, read), None, write)
         if handler.stream_unary is not None:
             return grpc.stream_unary_rpc_method_handler(_of_many(handler.stream_unary, read), None, write)
+        assert handler.stream_stream is not None
         return grpc.stream_stream_rpc_method_handler(_of_many(handler.stream_stream, read), None, write)
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from itertools import cycle, islice
 
 import pytest
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
@@ -13,7 +14,6 @@ from hypothesis import strategies as st
 # Items of the fixture release, so that some messages mean something.
 ITEM_IDS = [f"{kind}{number:02}" for kind in "kc" for number in range(12)]
 WORDS = [
-    *ITEM_IDS,
     "view",
     "categories",
     "popularity",
@@ -27,6 +27,7 @@ WORDS = [
     "é" * 300,
 ]
 MOST_DEPTH = 5
+MOST_BYTES = 2**17
 
 VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5
 EDGES = [0, 1, 2, 3, 4, 20, 500, 501, 1_000, 10_001, 2**31 - 1, 2**31, 2**32 - 1, 2**53, 2**63 - 1, 2**63, 2**64 - 1]
@@ -61,10 +62,12 @@ def tagged(number: int, wire_type: int, content: bytes) -> bytes:
 
 
 NUMBERS = st.one_of(st.sampled_from(EDGES), st.sampled_from(EDGES).map(lambda n: -n), st.integers(-(2**63), 2**64 - 1))
-TEXTS = st.one_of(st.sampled_from(WORDS), st.text(max_size=20)).map(lambda text: text.encode("utf-8", "surrogatepass"))
+TEXTS = st.one_of(st.sampled_from(ITEM_IDS), st.sampled_from(WORDS), st.text(max_size=20)).map(
+    lambda text: text.encode("utf-8", "surrogatepass")
+)
 NO_TEXTS = st.sampled_from([b"\xff", b"k00\xc3", b"\xed\xa0\x80", b"\xf8\x88\x80\x80\x80", b"\xc0\x80"])
 OF_TYPE: dict[int, st.SearchStrategy[bytes]] = {
-    FieldDescriptor.TYPE_STRING: st.one_of(TEXTS, TEXTS, TEXTS, NO_TEXTS),
+    FieldDescriptor.TYPE_STRING: st.integers(0, 29).flatmap(lambda number: TEXTS if number else NO_TEXTS),
     # Eight numbers of four bytes are a vector of the fixture release.
     FieldDescriptor.TYPE_BYTES: st.one_of(
         st.binary(max_size=70), st.just(b"\x00\x00\x80\x3f" * 8), st.just(b"\x00\x00\xc0\x7f" * 8)
@@ -73,6 +76,7 @@ OF_TYPE: dict[int, st.SearchStrategy[bytes]] = {
         lambda number: struct.pack("<d", number)
     ),
 }
+COUNTS = st.sampled_from([0, 1, 1, 2, 2, 3, 5, 33, 257, 1_001, 10_001])
 WILD_FIELDS = st.builds(
     tagged, st.integers(1, 40), st.sampled_from([VARINT, FIXED64, LENGTH, FIXED32, 3, 4, 6, 7]), st.binary(max_size=12)
 )
@@ -81,28 +85,31 @@ WILD_FIELDS = st.builds(
 @st.composite
 def encoded_messages(draw: st.DrawFn, descriptor: Descriptor, depth: int = 0) -> bytes:
     """A message of a type on the wire: some of its fields, repeated ones many times, in any order."""
-    fields: Sequence[FieldDescriptor] = [
+    fields: list[FieldDescriptor] = [
         field for field in descriptor.fields if depth < MOST_DEPTH or field.message_type is None
     ]
     if not fields:
         return b""
-    chosen = draw(st.lists(st.sampled_from(fields), max_size=6, unique_by=lambda field: field.number))
+    # Small messages mostly have all of their fields, so that events have items and times; and oneofs one of theirs.
+    is_whole = len(fields) <= 3 and draw(st.integers(0, 4)) > 0
+    chosen = fields if is_whole else draw(st.lists(st.sampled_from(fields), max_size=5))
+    for oneof in descriptor.oneofs:
+        alternatives = [field for field in oneof.fields if field in fields]
+        if alternatives and draw(st.integers(0, 9)) > 0:
+            chosen = [*chosen, draw(st.sampled_from(alternatives))]
     return b"".join(draw(encoded_field(field, descriptor, depth)) for field in chosen)
 
 
 @st.composite
 def encoded_field(draw: st.DrawFn, field: FieldDescriptor, parent: Descriptor, depth: int) -> bytes:
     """One field, or all of a repeated one."""
-    once = value(field, parent, depth)
-    count = 1
-    if field.is_repeated:
-        # A list at a limit repeats few different values: drawing each would take for ever.
-        count = draw(st.sampled_from([0, 1, 1, 2, 2, 3, 5, 33, 257, 1_001]) if depth else st.integers(0, 3))
-        contents = draw(st.lists(once, min_size=1, max_size=3))
-        return b"".join(
-            tagged(field.number, WIRE_TYPE[field.type], contents[each % len(contents)]) for each in range(count)
-        )
-    return tagged(field.number, WIRE_TYPE[field.type], draw(once))
+    once = value(field, parent, depth).map(lambda content: tagged(field.number, WIRE_TYPE[field.type], content))
+    if not field.is_repeated:
+        return draw(once)
+    # A list at a limit repeats few different values: drawing each would take for ever.
+    few = draw(st.lists(once, min_size=1, max_size=2))
+    count = min(draw(COUNTS), MOST_BYTES // len(few[0]))
+    return b"".join(islice(cycle(few), count))
 
 
 def value(field: FieldDescriptor, parent: Descriptor, depth: int) -> st.SearchStrategy[bytes]:
