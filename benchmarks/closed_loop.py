@@ -2,8 +2,8 @@
 
     python -m benchmarks.closed_loop ITEMS USERS
 
-It takes orders: target, method, callers, seconds. One thread a connection plays all callers of it, so that the load takes
-as little of the machine as Python allows.
+It takes orders: target, method, callers, seconds. One thread a connection plays all callers of it, so that the load
+takes as little of the machine as Python allows.
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ UNLIMITED = -1
 class Caller:
     """Asks until it is too late."""
 
-    def __init__(self, ask: grpc.UnaryUnaryMultiCallable[bytes, bytes], requests: Iterator[bytes], until_s: float) -> None:
+    def __init__(
+        self, ask: grpc.UnaryUnaryMultiCallable[bytes, bytes], requests: Iterator[bytes], until_s: float
+    ) -> None:
         self._ask, self._requests, self._until_s = ask, requests, until_s
         self._began_s = 0.0
         self.latencies_s: list[float] = []

@@ -97,7 +97,7 @@ def all_contenders(stack: ExitStack, releases: Path, item_count: int) -> dict[st
 def play(contenders: Mapping[str, Contender], rounds: int, seconds: float) -> dict[str, list[Measurement]]:
     """Ask each once to warm it up, then each in every round."""
     for ask in contenders.values():
-        ask(seconds / 3)
+        ask(seconds)
     measurements: dict[str, list[Measurement]] = {name: [] for name in contenders}
     for _ in track(range(rounds), "rounds"):
         for name, ask in contenders.items():

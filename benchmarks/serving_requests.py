@@ -30,6 +30,4 @@ def _request(rows: list[int], times_s: list[int], actions: list[int]) -> pb.Reco
         pb.Event(item_id=item_id(row), event_time=Timestamp(seconds=time_s), action=ACTIONS[action])
         for row, time_s, action in zip(rows, times_s, actions, strict=True)
     ]
-    return pb.RecommendRequest(
-        history=pb.History(events=events), limit=LIMIT, as_of_time=Timestamp(seconds=NOW_S)
-    )
+    return pb.RecommendRequest(history=pb.History(events=events), limit=LIMIT, as_of_time=Timestamp(seconds=NOW_S))

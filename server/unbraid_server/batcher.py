@@ -2,7 +2,8 @@
 
 It has no thread and never waits for company. Who comes while nothing is answered is answered at once, alone, in its own
 thread. Who comes meanwhile waits; when an answer is done, the first of those that wait answers for all of them, up to a
-limit.
+limit. Whoever answers also finishes the answers, which is making responses of them: done one after the other they take
+much less time than in as many threads that wake up together.
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from threading import Lock
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 from unbraid_core.errors import CallerGone, Overloaded
 from unbraid_core.types import Query, Ranking
@@ -22,6 +24,8 @@ __all__ = ["Batcher", "Caller"]
 
 SMOOTHING = 0.2
 LEAST_RETRY_S = 0.01
+
+Answer = TypeVar("Answer")
 
 
 class Caller(Protocol):
@@ -41,9 +45,10 @@ class _Job:
     model: Model
     queries: Sequence[Query]
     caller: Caller
+    finish: Callable[[list[Ranking]], Any]
     turn: Lock
     batch: list[_Job] = field(default_factory=list)  # what this job has to answer, itself first
-    rankings: list[Ranking] = field(default_factory=list)
+    answer: Any = None  # what ``finish`` returned
     error: Exception | None = None
 
 
@@ -70,6 +75,17 @@ class Batcher:
         return self._waiting.weight
 
     def recommend(self, model: Model, queries: Sequence[Query], caller: Caller, client: str) -> list[Ranking]:
+        """Answer queries with one model, together with others that are asked meanwhile: see ``answer``."""
+        return self.answer(model, queries, caller, client, list)
+
+    def answer(
+        self,
+        model: Model,
+        queries: Sequence[Query],
+        caller: Caller,
+        client: str,
+        finish: Callable[[list[Ranking]], Answer],
+    ) -> Answer:
         """Answer queries with one model, together with others that are asked meanwhile.
 
         Args:
@@ -77,13 +93,15 @@ class Batcher:
             queries: at least one; what is wrong with one fails all of this call and no other call.
             caller: who waits for the answer.
             client: who shares the queue fairly with the others.
+            finish: makes of the rankings what is returned; it is called once or, after an error, again, in the thread
+                of whichever call answers.
 
         Raises:
             Overloaded: too much waits already, or the wait would be longer than the caller has.
             CallerGone: nobody waits for the answer any more.
             InvalidInput: as ``Pipeline.recommend``.
         """
-        job = _Job(model, queries, caller, Lock())
+        job = _Job(model, queries, caller, finish, Lock())
         job.turn.acquire()
         self._enter(job, client)
         job.turn.acquire()
@@ -93,7 +111,8 @@ class Batcher:
             self._lead(batch)
         if job.error is not None:
             raise job.error
-        return job.rankings
+        answer: Answer = job.answer
+        return answer
 
     def _enter(self, job: _Job, client: str) -> None:
         """Give the job its turn where nothing is answered, else let it wait."""
@@ -155,18 +174,15 @@ def _answer(batch: Sequence[_Job]) -> None:
     """Answer all jobs at once; where that fails one by one, so that only those fail whose fault it is."""
     queries = [query for job in batch for query in job.queries]
     try:
-        rankings = batch[0].model.pipeline.recommend(queries)
+        rankings = iter(batch[0].model.pipeline.recommend(queries))
+        for job in batch:
+            job.answer = job.finish(list(islice(rankings, len(job.queries))))
     except Exception as error:  # noqa: BLE001 - it is raised again in the thread of each job
         if len(batch) == 1:
             batch[0].error = error
             return
         for job in batch:
             _answer([job])
-        return
-    start = 0
-    for job in batch:
-        job.rankings = rankings[start : start + len(job.queries)]
-        start += len(job.queries)
 
 
 def _overloaded(problem: str, wait_s: float) -> Overloaded:

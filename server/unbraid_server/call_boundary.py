@@ -80,8 +80,9 @@ class CallBoundary(grpc.ServerInterceptor):
         return grpc.unary_stream_rpc_method_handler(_Stream(handler.unary_stream, boundary, threads), *forms)
 
 
-def _written(serialize: Callable[[Response], bytes]) -> Callable[[Response | bytes], bytes]:
+def _written(serialize: Callable[[Response], bytes] | None) -> Callable[[Response | bytes], bytes]:
     """An answer may be in wire format already."""
+    assert serialize is not None
     return lambda response: response if isinstance(response, bytes) else serialize(response)
 
 

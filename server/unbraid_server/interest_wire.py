@@ -38,7 +38,7 @@ def written_interests(
         evidence: of these interests.
         include_vectors: whether the unit vectors go along.
     """
-    parts = []
+    parts: list[bytes] = []
     for k, (mass, share, half_life_s, events) in enumerate(
         zip(
             interests.mass_K.tolist(),

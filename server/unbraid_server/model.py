@@ -23,7 +23,7 @@ from unbraid_core.pipeline import Pipeline
 from unbraid_core.ports import Searcher
 from unbraid_core.release import Lease, Release, ReleaseManifest
 from unbraid_core.release.layout import INDEX, RANKER, USER_ENCODER
-from unbraid_core.types import History, Profile
+from unbraid_core.types import DoubleArray, History, Profile
 from unbraid_index.content.item_encoder import ItemEncoder, open_item_encoder
 from unbraid_index.exact import ExactSearcher
 from unbraid_index.faiss_searcher import FaissSearcher

@@ -8,7 +8,7 @@ import grpc
 
 from unbraid.v1 import recommendation_pb2 as pb
 from unbraid.v1.recommendation_pb2_grpc import RecommendationServiceServicer
-from unbraid_core.errors import Overloaded, UnbraidError
+from unbraid_core.errors import Overloaded
 from unbraid_server.batch_requests import check_batch, check_question_id
 from unbraid_server.call_facts import client_name
 from unbraid_server.outcomes import batch_recommend_response, stream_recommend_responses
@@ -41,10 +41,7 @@ class RecommendationService(RecommendationServiceServicer):
 
     def Recommend(self, request: pb.RecommendRequest, context: grpc.ServicerContext) -> bytes:  # type: ignore[override]
         """Recommend items; a user without a known history gets popular ones."""
-        _, [outcome] = self._recommender.recommend([request], context, client_name(context))
-        if isinstance(outcome, UnbraidError):
-            raise outcome
-        return recommend_response(outcome)
+        return self._recommender.respond(request, context, client_name(context), recommend_response)
 
     def BatchRecommend(  # type: ignore[override]
         self, request: pb.BatchRecommendRequest, context: grpc.ServicerContext

@@ -54,7 +54,7 @@ def written_recommendations(field: FieldDescriptor, shown: ShownItems, ranking: 
         records = WITH_PROBABILITY
         numbers.append(ranking.probability_R)
     written, size = records.write(numbers), records.size
-    parts = []
+    parts: list[bytes] = []
     start = 0
     for item, interest, source in zip(
         shown.recommended(ranking.row_R), ranking.interest_R.tolist(), ranking.source_R.tolist(), strict=True

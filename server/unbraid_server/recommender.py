@@ -83,6 +83,35 @@ class Recommender:
         self._recall = recall
         self._now = now
 
+    def respond(
+        self, request: pb.RecommendRequest, caller: Caller, client: str, write: Callable[[Answer], bytes]
+    ) -> bytes:
+        """Answer one question.
+
+        Args:
+            request: the question.
+            caller: who waits for the answer.
+            client: who shares the queue fairly with the others.
+            write: makes a response of the answer, in the thread of whichever call answers.
+
+        Raises:
+            UnbraidError: it cannot be answered.
+        """
+        asked = self._asked(request)
+        if isinstance(asked, UnbraidError):
+            raise asked
+        model = self._active.current()
+        posed = self._posed(model, asked)
+        if isinstance(posed, UnbraidError):
+            raise posed
+
+        def written(rankings: list[Ranking]) -> bytes:
+            [ranking] = rankings
+            self._recall.offer(model, posed.query, ranking)
+            return write(Answer(model, posed.query, ranking, posed.ignored_count))
+
+        return self._batcher.answer(model, [posed.query], caller, client, written)
+
     def recommend(
         self, requests: Sequence[pb.RecommendRequest], caller: Caller, client: str
     ) -> tuple[Model, list[Outcome]]:

@@ -216,10 +216,7 @@ def _columns(history: pb.History) -> EventColumns:
         return EventColumns()
     # Every look into a message costs; four of them for an event are what it takes.
     item_ids, seconds, nanos, actions = zip(
-        *[
-            (event.item_id, (time := event.event_time).seconds, time.nanos, event.action)
-            for event in history.events
-        ],
+        *[(event.item_id, (time := event.event_time).seconds, time.nanos, event.action) for event in history.events],
         strict=True,
     )
     # A time that is missing reads as 0.

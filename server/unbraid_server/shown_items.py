@@ -1,8 +1,9 @@
-"""What answers say about items, in wire format and kept: to look it up and write it costs more than all else of an item."""
+"""What answers say about items, in wire format and kept: looking it up and writing it would cost the most of an item."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from threading import Lock
 from typing import Self
 
@@ -35,24 +36,23 @@ class _Kept:
             self.written.update(written)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
 class ShownItems:
     """The items of a catalogue in messages that show them. Safe to call from several threads at once.
 
-    Args:
+    Attributes:
         catalogue: whose items.
         released_count: rows before this one never change, whatever the catalogue becomes.
-        before: the same of an earlier catalogue of the release; what was kept of its released rows goes on being used.
     """
 
-    def __init__(self, catalogue: LiveCatalogue, released_count: int, before: ShownItems | None = None) -> None:
-        self._catalogue = catalogue
-        self._released_count = released_count
-        self._recommended = _Kept() if before is None else before._recommended
-        self._evidence = _Kept() if before is None else before._evidence
+    catalogue: LiveCatalogue
+    released_count: int
+    _recommended: _Kept = field(default_factory=_Kept)
+    _evidence: _Kept = field(default_factory=_Kept)
 
     def followed_by(self, catalogue: LiveCatalogue) -> Self:
-        """Those of a later catalogue of the same release."""
-        return type(self)(catalogue, self._released_count, self)
+        """Those of a later catalogue of the same release; what was kept of the released rows goes on being used."""
+        return replace(self, catalogue=catalogue)
 
     def recommended(self, row_R: IntArray) -> list[bytes]:
         """Id, title and categories of a Recommendation, for each row."""
@@ -70,11 +70,11 @@ class ShownItems:
         if not missing_N:
             return [known[row] for row in rows]
         added = dict(zip(missing_N, write(np.array(missing_N)), strict=True))
-        kept.keep({row: written for row, written in added.items() if row < self._released_count})
+        kept.keep({row: written for row, written in added.items() if row < self.released_count})
         return [added[row] if row in added else known[row] for row in rows]
 
     def _write_recommended(self, row_N: IntArray) -> list[bytes]:
-        catalogue = self._catalogue
+        catalogue = self.catalogue
         return [
             pb.Recommendation(item_id=item_id, title=title, categories=categories).SerializeToString()
             for item_id, title, categories in zip(
@@ -85,5 +85,5 @@ class ShownItems:
     def _write_evidence(self, row_N: IntArray) -> list[bytes]:
         return [
             pb.Evidence(item_id=item_id, title=title).SerializeToString()
-            for item_id, title in zip(self._catalogue.ids(row_N), self._catalogue.titles(row_N), strict=True)
+            for item_id, title in zip(self.catalogue.ids(row_N), self.catalogue.titles(row_N), strict=True)
         ]

@@ -42,9 +42,7 @@ def epoch_seconds(time: Timestamp, field: str, *position: int) -> float:
 
 def all_are_times(seconds: Sequence[int], nanos: Sequence[int]) -> bool:
     """Whether ``epoch_seconds`` takes all of these timestamps; at least one."""
-    return (
-        min(seconds) >= FIRST_SECOND and max(seconds) <= LAST_SECOND and min(nanos) >= 0 and max(nanos) < NANOS
-    )
+    return min(seconds) >= FIRST_SECOND and max(seconds) <= LAST_SECOND and min(nanos) >= 0 and max(nanos) < NANOS
 
 
 def timestamp(time_s: float) -> Timestamp:
