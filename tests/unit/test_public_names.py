@@ -8,12 +8,13 @@ import pytest
 
 PUBLIC_NAMES = {
     "unbraid_client": """
-        Activation ActivationError AllOf AnyOf AsyncUnbraidClient AttributeValue Basis Cancelled CatalogueStatus
-        ClientError Condition Conflict DeadlineExceeded DeleteResult DeviceStatus ErrorDetails Event EventLike Evidence
-        FieldViolation Interest InterestsResult InvalidRequest IsSet Item ItemPage ItemsResult Moment NoneOf NotAllowed
-        NotFound Numbers Overloaded Profile RebuildNews RebuildProgress RebuildResult RecallStatus Recommendation
-        RecommendResult ReleasePage ReleaseStatus ReleaseSummary ScoreTerms SearchPlan ServerError ServerStatus Source
-        Times Unavailable UnbraidClient UpsertResult
+        Activation ActivationError AllOf Answer AnyOf AsyncUnbraidClient AttributeValue Basis BatchResult Cancelled
+        CatalogueStatus ClientError Condition Conflict DeadlineExceeded DeleteResult DeviceStatus ErrorDetails Event
+        EventLike Evidence FieldViolation Interest InterestsResult InvalidRequest IsSet Item ItemPage ItemsResult
+        Moment NoneOf NotAllowed NotFound Numbers Overloaded Profile Question RankResult RebuildNews RebuildProgress
+        RebuildResult RecallStatus Recommendation RecommendResult ReleasePage ReleaseStatus ReleaseSummary ScoreTerms
+        SearchPlan ServerError ServerStatus SimilarItem SimilarResult Source Times Unavailable UnbraidClient
+        UpsertResult
     """,
     "unbraid_core.errors": """
         CallerGone Conflict DeviceUnavailable IncompatibleError IntegrityError InvalidInput NotFound Overloaded

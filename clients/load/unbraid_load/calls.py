@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from unbraid.v1 import recommendation_pb2 as pb
 from unbraid_client import Condition, Profile
+from unbraid_client import Question as RecommendQuestion
 from unbraid_client.requests import recommend_request
 from unbraid_load.subjects import Subject
 
@@ -36,18 +37,14 @@ class Question:
             ValueError: a condition cannot be sent.
         """
         return recommend_request(
-            user_id=subject if isinstance(subject, str) else None,
-            history=None if isinstance(subject, str) else subject,
-            limit=self.limit,
-            as_of=None,
-            include_seen=self.include_seen,
-            excluded_item_ids=(),
-            profile=self.profile,
-            diversity=0.0,
-            balance=0.0,
-            min_probability=0.0,
-            conditions=self.conditions,
-            allowed_item_ids=None,
+            RecommendQuestion(
+                user_id=subject if isinstance(subject, str) else None,
+                history=None if isinstance(subject, str) else subject,
+                limit=self.limit,
+                include_seen=self.include_seen,
+                profile=self.profile,
+                conditions=self.conditions,
+            )
         )
 
 

@@ -36,3 +36,6 @@ class _RawChannel:
 
     def unary_unary(self, method: str, **_: object) -> object:
         return self._channel.unary_unary(method)
+
+    def stream_stream(self, method: str, **_: object) -> object:
+        return self._channel.stream_stream(method)

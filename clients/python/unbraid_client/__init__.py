@@ -18,6 +18,7 @@ from unbraid_client.errors import (
 )
 from unbraid_client.filters import AllOf, AnyOf, Condition, IsSet, NoneOf, Numbers, Times
 from unbraid_client.items import AttributeValue, DeleteResult, Item, ItemPage, ItemsResult, UpsertResult
+from unbraid_client.questions import Answer, BatchResult, Question, RankResult, SimilarItem, SimilarResult
 from unbraid_client.releases import (
     Activation,
     RebuildNews,
@@ -52,10 +53,12 @@ __all__ = [
     "Activation",
     "ActivationError",
     "AllOf",
+    "Answer",
     "AnyOf",
     "AsyncUnbraidClient",
     "AttributeValue",
     "Basis",
+    "BatchResult",
     "Cancelled",
     "CatalogueStatus",
     "ClientError",
@@ -83,6 +86,8 @@ __all__ = [
     "Numbers",
     "Overloaded",
     "Profile",
+    "Question",
+    "RankResult",
     "RebuildNews",
     "RebuildProgress",
     "RebuildResult",
@@ -96,6 +101,8 @@ __all__ = [
     "SearchPlan",
     "ServerError",
     "ServerStatus",
+    "SimilarItem",
+    "SimilarResult",
     "Source",
     "Times",
     "Unavailable",

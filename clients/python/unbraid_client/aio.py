@@ -18,11 +18,13 @@ from unbraid.v1 import (
     status_pb2,
     status_pb2_grpc,
 )
+from unbraid_client.aio_question_calls import AsyncQuestionCalls
 from unbraid_client.channel import DEFAULT_TARGET, DEFAULT_TIMEOUT_S, RELEASE_TIMEOUT_S, open_aio_channel
 from unbraid_client.errors import error_of
 from unbraid_client.filters import Condition
 from unbraid_client.item_messages import delete_result, item_page, items_result, upsert_request, upsert_result
 from unbraid_client.items import DeleteResult, Item, ItemPage, ItemsResult, UpsertResult
+from unbraid_client.questions import Question
 from unbraid_client.release_messages import activation, rebuild_news, release_page
 from unbraid_client.releases import Activation, RebuildNews, ReleasePage
 from unbraid_client.requests import interests_request, recommend_request
@@ -35,7 +37,7 @@ Request = TypeVar("Request")
 Response = TypeVar("Response")
 
 
-class AsyncUnbraidClient:
+class AsyncUnbraidClient(AsyncQuestionCalls):
     """`UnbraidClient` for asyncio: the same arguments, answers, errors and retries, awaited.
 
     Make it inside the event loop that will use it.
@@ -73,7 +75,7 @@ class AsyncUnbraidClient:
         timeout_s: float | None = None,
     ) -> RecommendResult:
         """Items for a user or a history; see `UnbraidClient.recommend`."""
-        request = recommend_request(
+        question = Question(
             user_id=user_id,
             history=history,
             limit=limit,
@@ -87,7 +89,9 @@ class AsyncUnbraidClient:
             conditions=conditions,
             allowed_item_ids=allowed_item_ids,
         )
-        return recommend_result(await self._call(self._recommendation.Recommend, request, timeout_s))
+        return recommend_result(
+            await self._call(self._recommendation.Recommend, recommend_request(question), timeout_s)
+        )
 
     async def get_interests(
         self,

@@ -22,6 +22,8 @@ from unbraid_client.errors import error_of
 from unbraid_client.filters import Condition
 from unbraid_client.item_messages import delete_result, item_page, items_result, upsert_request, upsert_result
 from unbraid_client.items import DeleteResult, Item, ItemPage, ItemsResult, UpsertResult
+from unbraid_client.question_calls import QuestionCalls
+from unbraid_client.questions import Question
 from unbraid_client.release_messages import activation, rebuild_news, release_page
 from unbraid_client.releases import Activation, RebuildNews, ReleasePage
 from unbraid_client.requests import interests_request, recommend_request
@@ -34,7 +36,7 @@ Request = TypeVar("Request")
 Response = TypeVar("Response")
 
 
-class UnbraidClient:
+class UnbraidClient(QuestionCalls):
     """Calls a server of unbraid; safe to share between threads.
 
     Calls are retried on UNAVAILABLE and CANCELLED within their deadline, up to four attempts and within a retry budget.
@@ -99,7 +101,7 @@ class UnbraidClient:
             ClientError: the call failed; InvalidRequest for a condition that the release cannot answer, and for profile
                 LEARNED where it has no ranker.
         """
-        request = recommend_request(
+        question = Question(
             user_id=user_id,
             history=history,
             limit=limit,
@@ -113,7 +115,7 @@ class UnbraidClient:
             conditions=conditions,
             allowed_item_ids=allowed_item_ids,
         )
-        return recommend_result(self._call(self._recommendation.Recommend, request, timeout_s))
+        return recommend_result(self._call(self._recommendation.Recommend, recommend_request(question), timeout_s))
 
     def get_interests(
         self,

@@ -36,6 +36,7 @@ __all__ = [
     "ServerError",
     "Unavailable",
     "error_of",
+    "error_of_status",
 ]
 
 STATUS_DETAILS_KEY = "grpc-status-details-bin"
@@ -135,6 +136,8 @@ CLASS_OF_CODE: Mapping[grpc.StatusCode, type[ClientError]] = {
     grpc.StatusCode.CANCELLED: Cancelled,
 }
 
+CODE_OF_NUMBER: Mapping[int, grpc.StatusCode] = {code.value[0]: code for code in grpc.StatusCode}
+
 
 def error_of(error: grpc.RpcError) -> ClientError:
     """The typed form of what grpcio raised, from a blocking or an asyncio call."""
@@ -145,9 +148,18 @@ def error_of(error: grpc.RpcError) -> ClientError:
     return CLASS_OF_CODE.get(code, ServerError)(message, code, _details(metadata))
 
 
+def error_of_status(status: status_pb2.Status) -> ClientError:
+    """The typed form of a status that stands in a response."""
+    code = CODE_OF_NUMBER.get(status.code, grpc.StatusCode.UNKNOWN)
+    return CLASS_OF_CODE.get(code, ServerError)(status.message or code.name, code, _details_of(status))
+
+
 def _details(metadata: Iterable[tuple[str, bytes]]) -> ErrorDetails:
     packed = next((value for key, value in metadata if key == STATUS_DETAILS_KEY), b"")
-    status = status_pb2.Status.FromString(packed)
+    return _details_of(status_pb2.Status.FromString(packed))
+
+
+def _details_of(status: status_pb2.Status) -> ErrorDetails:
     info = error_details_pb2.ErrorInfo()
     bad_request = error_details_pb2.BadRequest()
     retry = error_details_pb2.RetryInfo()

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from unbraid.v1 import filter_pb2, status_pb2
 from unbraid.v1 import recommendation_pb2 as pb
+from unbraid_client.errors import error_of_status
+from unbraid_client.questions import Answer, BatchResult, Question, RankResult, SimilarItem, SimilarResult
 from unbraid_client.types import (
     ActivationError,
     Basis,
@@ -28,7 +31,15 @@ from unbraid_client.types import (
     Source,
 )
 
-__all__ = ["interests_result", "recommend_result", "server_status"]
+__all__ = [
+    "answer",
+    "batch_result",
+    "interests_result",
+    "rank_result",
+    "recommend_result",
+    "server_status",
+    "similar_result",
+]
 
 BASIS_OF_VALUE = {
     pb.ANSWER_BASIS_INTERESTS: Basis.INTERESTS,
@@ -67,6 +78,45 @@ def recommend_result(response: pb.RecommendResponse) -> RecommendResult:
         search_plan=_search_plan(response),
         matching_item_count=response.matching_item_count if response.HasField("matching_item_count") else None,
         exhausted=response.exhausted,
+    )
+
+
+def batch_result(questions: Sequence[Question], response: pb.BatchRecommendResponse) -> BatchResult:
+    """The answer of a BatchRecommend call."""
+    return BatchResult(response.release_id, tuple(map(answer, questions, response.outcomes)))
+
+
+def answer(question: Question, outcome: pb.RecommendOutcome | pb.StreamedOutcome) -> Answer:
+    """An answer of a BatchRecommend or StreamRecommend call."""
+    if outcome.HasField("error"):
+        return Answer(question, None, error_of_status(outcome.error))
+    return Answer(question, recommend_result(outcome.response), None)
+
+
+def rank_result(response: pb.RankItemsResponse) -> RankResult:
+    """The answer of a RankItems call."""
+    return RankResult(
+        release_id=response.release_id,
+        items=tuple(map(_recommendation, response.items)),
+        unknown_item_ids=tuple(response.unknown_item_ids),
+        interests=tuple(map(_interest, response.interests)),
+        basis=BASIS_OF_VALUE.get(response.basis, Basis.UNKNOWN),
+        profile=_profile(response.profile),
+        as_of=_utc(response.as_of_time),
+        ignored_event_count=response.ignored_event_count,
+    )
+
+
+def similar_result(response: pb.SimilarItemsResponse) -> SimilarResult:
+    """The answer of a SimilarItems call."""
+    items = tuple(
+        SimilarItem(item.item_id, item.title, tuple(item.categories), item.similarity) for item in response.items
+    )
+    return SimilarResult(
+        release_id=response.release_id,
+        items=items,
+        search_plan=SEARCH_PLAN_OF_VALUE.get(response.search_plan, SearchPlan.UNKNOWN),
+        matching_item_count=response.matching_item_count if response.HasField("matching_item_count") else None,
     )
 
 
