@@ -206,7 +206,8 @@ def _server(releases: Path, state: Path, port: int) -> Iterator[tuple[subprocess
     """A server process on loopback and its address, once it is ready."""
     command = ["serve", "--releases", str(releases), "--state", str(state), "--port", str(port)]
     tethered = [sys.executable, "-m", "unbraid_cli.tethered", *command]
-    quiet = {**os.environ, "UNBRAID_LOG_LEVEL": "warning"}
+    # A supervisor of several workers would not be tethered.
+    quiet = {**os.environ, "UNBRAID_LOG_LEVEL": "warning", "UNBRAID_WORKERS": "1"}
     with subprocess.Popen(tethered, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=quiet) as process:
         try:
             with _step("Server", *command):

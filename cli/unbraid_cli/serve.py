@@ -114,6 +114,7 @@ def serve(
 
 
 def _become_supervisor(settings: ServerSettings) -> NoReturn:
-    # This process has loaded gRPC and more for the commands that it knows. What stays beside the workers is small.
-    supervisor = [sys.executable, "-m", "unbraid_server.supervisor", settings.model_dump_json()]
+    # This process has loaded gRPC and more for the commands that it knows. What stays beside the workers is small, and
+    # loads nothing from the working directory (-P), as this command does not.
+    supervisor = [sys.executable, "-P", "-m", "unbraid_server.supervisor", settings.model_dump_json()]
     os.execv(sys.executable, supervisor)  # noqa: S606 - no shell is wanted, and the command is ours

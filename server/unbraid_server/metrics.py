@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from wsgiref.simple_server import WSGIServer
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from unbraid_core.errors import Unavailable
 from unbraid_server.active_model import ActiveModel
+from unbraid_server.metrics_endpoint import MetricsEndpoint
 from unbraid_server.recall_monitor import RecallMonitor
 
 __all__ = ["Metrics"]
@@ -29,7 +28,7 @@ class Metrics:
 
     def __init__(self, active: ActiveModel, recall: RecallMonitor) -> None:
         self.registry = CollectorRegistry()
-        self._http: WSGIServer | None = None
+        self._endpoint: MetricsEndpoint | None = None
         self._calls = Counter(
             "unbraid_calls", "Calls by method and status.", ["method", "code"], registry=self.registry
         )
@@ -53,20 +52,13 @@ class Metrics:
         Raises:
             Unavailable: the address cannot be had.
         """
-        try:
-            self._http, _ = start_http_server(port, host, self.registry)
-        except OSError as error:
-            raise Unavailable(
-                f"cannot listen on {host}:{port} for metrics: {error.strerror}; choose another --metrics-port"
-            ) from None
-        return self._http.server_port
+        self._endpoint = MetricsEndpoint(self.registry, host, port)
+        return self._endpoint.port
 
     def close(self) -> None:
         """Answer no more scrapes."""
-        if self._http is not None:
-            self._http.shutdown()
-            self._http.server_close()
-            self._http = None
+        if self._endpoint is not None:
+            self._endpoint.close()
 
 
 class _ReleaseCollector(Collector):

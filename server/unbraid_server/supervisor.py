@@ -6,28 +6,29 @@ answers nothing: it is small, and has nothing loaded that could crash it.
 
 from __future__ import annotations
 
+import logging
 import signal
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 
+from prometheus_client import CollectorRegistry
 from structlog.typing import FilteringBoundLogger
 
 from unbraid_core.errors import Unavailable, UnbraidError
+from unbraid_server.backoff import Backoff
 from unbraid_server.logs import open_log
+from unbraid_server.metrics_endpoint import MetricsEndpoint
 from unbraid_server.port import address_refused, reserve_port
 from unbraid_server.settings import ServerSettings
+from unbraid_server.worker_metrics import WORKER_METRICS_HOST, WorkerMetrics
 from unbraid_server.worker_news import Ready, WorkerOrder
 from unbraid_server.worker_process import WorkerProcess
 
 __all__ = ["main", "supervise"]
 
-# A worker that lived so long after it was ready is started again at once; one that died earlier, the sooner it dies
-# again the later.
-STEADY_S = 10.0
-FIRST_DELAY_S, LONGEST_DELAY_S = 0.5, 30.0
 # What runs when the grace is over still runs to its end; so much longer it may take.
 LEAVE_S = 5.0
 
@@ -64,7 +65,13 @@ def supervise(settings: ServerSettings, on_ready: Callable[[Ready], None]) -> No
         raise address_refused(settings.address, str(error.strerror)) from None
     with reserved:
         bound = settings.model_copy(update={"port": reserved.getsockname()[1], "workers": settings.worker_count})
-        Supervisor(bound, open_log(bound.log_level), on_ready).run()
+        supervisor = Supervisor(bound, open_log(bound.log_level), on_ready)
+        endpoint = None if settings.metrics_port is None else supervisor.listen_for_scrapes(settings.metrics_port)
+        try:
+            supervisor.run()
+        finally:
+            if endpoint is not None:
+                endpoint.close()
 
 
 @dataclass(slots=True)
@@ -75,13 +82,13 @@ class _Place:
         worker: None while there is none.
         ready_s: when it was ready, None until then.
         start_s: when to start one, where there is none.
-        early_ends: how many in a row ended soon.
+        backoff: decides about that.
     """
 
     worker: WorkerProcess | None = None
     ready_s: float | None = None
     start_s: float = 0.0
-    early_ends: int = 0
+    backoff: Backoff = field(default_factory=Backoff)
 
 
 class Supervisor:
@@ -97,8 +104,21 @@ class Supervisor:
         self._settings, self._log, self._on_ready, self._clock = settings, log, on_ready, clock
         self._places = {number: _Place() for number in range(1, settings.worker_count + 1)}
         self._were_all_ready = False
+        self._ended_count = 0
         # Its ``put`` may be called by a signal handler while the same thread is inside of it.
         self._events: SimpleQueue[Event] = SimpleQueue()
+
+    def listen_for_scrapes(self, port: int) -> MetricsEndpoint:
+        """Let Prometheus read the metrics of all workers.
+
+        Raises:
+            Unavailable: the address cannot be had.
+        """
+        registry = CollectorRegistry()
+        registry.register(WorkerMetrics(self._metrics_ports, lambda: self._ended_count))
+        endpoint = MetricsEndpoint(registry, self._settings.metrics_host, port)
+        self._log.info("metrics", port=endpoint.port)
+        return endpoint
 
     def run(self) -> None:
         """Keep the workers running until a signal says otherwise.
@@ -129,7 +149,9 @@ class Supervisor:
         for number, place in waiting:
             if place.start_s <= now_s:
                 place.ready_s = None
-                place.worker = WorkerProcess(WorkerOrder(settings=self._settings, number=number), self._events.put)
+                place.worker = WorkerProcess(
+                    WorkerOrder(settings=_of_worker(self._settings), number=number), self._events.put
+                )
         return min((place.start_s - now_s for _, place in waiting if place.worker is None), default=None)
 
     def _next_event(self, timeout_s: float | None) -> Event | None:
@@ -140,6 +162,10 @@ class Supervisor:
 
     def _running(self) -> list[WorkerProcess]:
         return [place.worker for place in self._places.values() if place.worker is not None]
+
+    def _metrics_ports(self) -> dict[int, int]:
+        ready = {worker.number: worker.ready for worker in self._running()}
+        return {number: news.metrics_port for number, news in ready.items() if news is not None and news.metrics_port}
 
     def _pass_on(self, number: signal.Signals) -> None:
         # One that is not ready yet has no handler for it, and will see the newest release anyway.
@@ -158,6 +184,7 @@ class Supervisor:
             self._announce()
         if worker.exit_code is not None:
             place.worker = None
+            self._ended_count += 1
             if worker.ready is None:
                 self._give_up_where_hopeless(worker)
             self._schedule(place, worker)
@@ -180,13 +207,10 @@ class Supervisor:
     def _schedule(self, place: _Place, worker: WorkerProcess) -> None:
         """Decide when to start the next one in a place."""
         now_s = self._clock()
-        was_steady = place.ready_s is not None and now_s - place.ready_s >= STEADY_S
-        place.early_ends = 0 if was_steady else place.early_ends + 1
-        # The first early end may be an accident.
-        doublings = place.early_ends - 2
-        delay_s = 0.0 if doublings < 0 else min(LONGEST_DELAY_S, FIRST_DELAY_S * 2.0**doublings)
+        delay_s = place.backoff.delay_s(0.0 if place.ready_s is None else now_s - place.ready_s)
         place.start_s = now_s + delay_s
-        self._log.error(
+        self._log.log(
+            logging.ERROR if worker.exit_code else logging.INFO,  # somebody may have asked it to leave
             "worker ended",
             worker=worker.number,
             pid=worker.pid,
@@ -211,6 +235,13 @@ class Supervisor:
             if self._next_event(timeout_s) is None:
                 return running
         return []
+
+
+def _of_worker(settings: ServerSettings) -> ServerSettings:
+    """The supervisor alone reads the metrics of a worker, on whichever port."""
+    if settings.metrics_port is None:
+        return settings
+    return settings.model_copy(update={"metrics_host": WORKER_METRICS_HOST, "metrics_port": 0})
 
 
 def _say(line: str) -> None:

@@ -38,7 +38,7 @@ class WorkerProcess:
         # In a group of its own, since Ctrl-C reaches the whole group of a terminal and the supervisor decides who ends.
         # It ends with the supervisor, which holds the other end of its standard input.
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "unbraid_server.worker", order.model_dump_json()],
+            [sys.executable, "-P", "-m", "unbraid_server.worker", order.model_dump_json()],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             process_group=0,

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import os
 import re
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import grpc
 import pytest
@@ -27,57 +25,14 @@ from unbraid_core.ports import Event, UserEvent
 from unbraid_core.release import ReleaseStore, Staging, open_release, publish_release
 from unbraid_server.sqlite_state import SqliteStateStore
 
+if TYPE_CHECKING:
+    from tests.e2e.conftest import Starter
+
 UNBRAID = [sys.executable, "-m", "unbraid_cli"]
 TIMEOUT_S = 60.0
 GONE = {grpc.StatusCode.CANCELLED, grpc.StatusCode.UNAVAILABLE}
 
 no_gpu = pytest.mark.skipif(Path("/dev/nvidiactl").exists(), reason="this machine has a GPU")
-
-
-class ServerProcess:
-    """A server that was started and says that it listens."""
-
-    def __init__(self, arguments: list[str], log: Path, **environment: str) -> None:
-        self._log = log
-        with log.open("w") as stderr:
-            self.process = subprocess.Popen(
-                [*UNBRAID, "serve", "--port", "0", *arguments],
-                stdout=subprocess.PIPE,
-                stderr=stderr,
-                text=True,
-                env={**os.environ, **environment},
-            )
-        assert self.process.stdout
-        self.ready_line = self.process.stdout.readline()
-        found = re.fullmatch(r"listening on (\S+), release (\S+)\n", self.ready_line)
-        assert found, f"said {self.ready_line!r} and logged {log.read_text()}"
-        self.address, self.release_id = found.groups()
-
-    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
-        self.process.send_signal(number)
-        return self.process.wait(TIMEOUT_S)
-
-    def logged(self) -> list[dict[str, object]]:
-        return [json.loads(line) for line in self._log.read_text().splitlines()]
-
-
-Starter = Callable[..., ServerProcess]
-
-
-@pytest.fixture
-def start(releases_v1: Path, tmp_path: Path) -> Iterator[Starter]:
-    started: list[ServerProcess] = []
-
-    def start_server(*arguments: str, **environment: str) -> ServerProcess:
-        folders = ["--releases", str(releases_v1), "--state", str(tmp_path / "state.db")]
-        server = ServerProcess([*folders, *arguments], tmp_path / f"{len(started)}.log", **environment)
-        started.append(server)
-        return server
-
-    yield start_server
-    for server in started:
-        server.process.kill()
-        server.process.communicate()
 
 
 def refused(*arguments: str) -> str:
