@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from unbraid_cli import config, data, index, items, release, state
+from unbraid_cli import config, data, index, items, release, state, token
 from unbraid_cli.baselines import baselines
 from unbraid_cli.console import error_console
 from unbraid_cli.demo import demo
@@ -48,6 +48,7 @@ app.command(rich_help_panel=MODEL)(inspect)
 app.command(rich_help_panel=MODEL)(baselines)
 app.add_typer(state.app, name="state", rich_help_panel=SERVING)
 app.command(rich_help_panel=SERVING)(serve)
+app.add_typer(token.app, name="token", rich_help_panel=SERVING)
 app.add_typer(config.app, name="config", rich_help_panel=SERVING)
 app.add_typer(items.app, name="items", rich_help_panel=SERVING)
 app.command(rich_help_panel=SERVING)(recommend)

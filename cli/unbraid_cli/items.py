@@ -9,9 +9,9 @@ from typing import Annotated
 
 import typer
 
+from unbraid_cli.connection import connected
 from unbraid_cli.console import console, progress, rows_table
 from unbraid_cli.options import Json, Server
-from unbraid_cli.recommend import connected
 from unbraid_client import Item, UnbraidClient
 from unbraid_client.channel import DEFAULT_TARGET
 

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from unbraid_cli.connection import connected
 from unbraid_cli.console import console
 from unbraid_cli.filter_text import parse_condition
 from unbraid_cli.load_view import live_view, report_table
 from unbraid_cli.options import RankingProfile, Server
-from unbraid_cli.recommend import Filters, connected
+from unbraid_cli.recommend import Filters
 from unbraid_client import Profile
 from unbraid_client.channel import DEFAULT_TARGET
 from unbraid_core.errors import InvalidInput, Unavailable

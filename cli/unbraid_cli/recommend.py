@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from unbraid_cli.answers import print_interests, print_recommendations, print_status, to_json
+from unbraid_cli.connection import connected
 from unbraid_cli.console import console
 from unbraid_cli.filter_text import parse_condition
 from unbraid_cli.history_file import parse_time, read_history
 from unbraid_cli.options import Json, RankingProfile, Server
-from unbraid_client import Event, Profile, UnbraidClient
-from unbraid_client import Unavailable as ServerUnavailable
+from unbraid_client import Event, Profile
 from unbraid_client.channel import DEFAULT_TARGET
-from unbraid_core.errors import InvalidInput, Unavailable
+from unbraid_core.errors import InvalidInput
 
-__all__ = ["connected", "interests", "recommend", "status"]
+__all__ = ["interests", "recommend", "status"]
 
 User = Annotated[str | None, typer.Option("--user", help="A user that the server knows.")]
 HistoryFile = Annotated[
@@ -111,15 +109,3 @@ def _events(user: str | None, history: Path | None) -> list[Event] | None:
     if (user is None) == (history is None):
         raise InvalidInput("--user", "give either --user or --history")
     return None if history is None else read_history(history)
-
-
-@contextmanager
-def connected(server: str) -> Iterator[UnbraidClient]:
-    """A client whose failure to find a server says what to do about it."""
-    try:
-        with UnbraidClient(server) as client:
-            yield client
-    except ServerUnavailable as error:
-        raise Unavailable(
-            f"no server answers at {server}: start one with `unbraid serve` or name another with --server ({error})"
-        ) from error

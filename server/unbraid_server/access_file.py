@@ -21,7 +21,16 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from unbraid_core.errors import Conflict, InvalidInput
 from unbraid_server.followed_files import read_setting_file
 
-__all__ = ["AccessList", "CertificateGrant", "RoleName", "TokenGrant", "add_grant", "issue_token", "read_access_file"]
+__all__ = [
+    "AccessList",
+    "CertificateGrant",
+    "RoleName",
+    "TokenGrant",
+    "add_grant",
+    "grant_text",
+    "issue_token",
+    "read_access_file",
+]
 
 SETTING = "access_file"
 TOKEN_BYTES = 32

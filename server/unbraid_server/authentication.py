@@ -54,7 +54,7 @@ class Authentication:
             assert settings.jwt_audience
             assert settings.jwt_issuer
             rules = JwtRules(settings.jwt_audience, settings.jwt_issuer, settings.jwt_role_claim)
-            signed = SignedTokens(key, rules, log)
+            signed = SignedTokens(key, rules, log, now)
         return cls(access, signed, now)
 
     @property

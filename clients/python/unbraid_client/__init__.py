@@ -1,6 +1,7 @@
 """The Python client of unbraid: `UnbraidClient` for blocking calls, `AsyncUnbraidClient` for asyncio."""
 
 from unbraid_client.aio import AsyncUnbraidClient
+from unbraid_client.bearer import Token
 from unbraid_client.client import UnbraidClient
 from unbraid_client.errors import (
     Cancelled,
@@ -27,6 +28,7 @@ from unbraid_client.releases import (
     ReleasePage,
     ReleaseSummary,
 )
+from unbraid_client.tls import Tls
 from unbraid_client.types import (
     ActivationError,
     Basis,
@@ -105,6 +107,8 @@ __all__ = [
     "SimilarResult",
     "Source",
     "Times",
+    "Tls",
+    "Token",
     "Unavailable",
     "UnbraidClient",
     "UpsertResult",

@@ -19,6 +19,7 @@ from unbraid.v1 import (
     status_pb2_grpc,
 )
 from unbraid_client.aio_question_calls import AsyncQuestionCalls
+from unbraid_client.bearer import Token
 from unbraid_client.channel import DEFAULT_TARGET, DEFAULT_TIMEOUT_S, RELEASE_TIMEOUT_S, open_aio_channel
 from unbraid_client.errors import error_of
 from unbraid_client.filters import Condition
@@ -29,6 +30,7 @@ from unbraid_client.release_messages import activation, rebuild_news, release_pa
 from unbraid_client.releases import Activation, RebuildNews, ReleasePage
 from unbraid_client.requests import interests_request, recommend_request
 from unbraid_client.results import interests_result, recommend_result, server_status
+from unbraid_client.tls import Tls
 from unbraid_client.types import EventLike, InterestsResult, Moment, Profile, RecommendResult, ServerStatus
 
 __all__ = ["AsyncUnbraidClient"]
@@ -47,11 +49,13 @@ class AsyncUnbraidClient(AsyncQuestionCalls):
         self,
         target: str = DEFAULT_TARGET,
         *,
+        tls: Tls | None = None,
+        token: Token | None = None,
         credentials: grpc.ChannelCredentials | None = None,
         timeout_s: float = DEFAULT_TIMEOUT_S,
     ) -> None:
         self._timeout_s = timeout_s
-        self._channel = open_aio_channel(target, credentials)
+        self._channel = open_aio_channel(target, credentials, tls, token)
         self._recommendation = recommendation_pb2_grpc.RecommendationServiceStub(self._channel)
         self._catalogue = catalogue_pb2_grpc.CatalogServiceStub(self._channel)
         self._release = release_pb2_grpc.ReleaseServiceStub(self._channel)

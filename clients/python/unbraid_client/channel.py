@@ -7,6 +7,9 @@ import json
 import grpc
 import grpc.aio
 
+from unbraid_client.bearer import Token, aio_bearers, is_loopback, sync_bearer
+from unbraid_client.tls import Tls
+
 __all__ = ["DEFAULT_TARGET", "DEFAULT_TIMEOUT_S", "RELEASE_TIMEOUT_S", "open_aio_channel", "open_channel"]
 
 DEFAULT_TARGET = "127.0.0.1:50051"
@@ -49,15 +52,46 @@ CHANNEL_OPTIONS: tuple[tuple[str, str | int], ...] = (
 )
 
 
-def open_channel(target: str, credentials: grpc.ChannelCredentials | None) -> grpc.Channel:
-    """A channel for blocking calls; plain text where there are no credentials."""
-    if credentials is None:
-        return grpc.insecure_channel(target, options=CHANNEL_OPTIONS)
-    return grpc.secure_channel(target, credentials, options=CHANNEL_OPTIONS)
+def open_channel(
+    target: str, credentials: grpc.ChannelCredentials | None, tls: Tls | None, token: Token | None
+) -> grpc.Channel:
+    """A channel for blocking calls; plain text where there are neither credentials nor TLS.
+
+    Raises:
+        ValueError: credentials and TLS both, or a token that would travel to another machine in plain text.
+        OSError: a file for TLS cannot be read.
+    """
+    encryption, options = _encryption(target, credentials, tls, token)
+    if encryption is None:
+        channel = grpc.insecure_channel(target, options=options)
+    else:
+        channel = grpc.secure_channel(target, encryption, options=options)
+    return channel if token is None else grpc.intercept_channel(channel, sync_bearer(token))
 
 
-def open_aio_channel(target: str, credentials: grpc.ChannelCredentials | None) -> grpc.aio.Channel:
-    """A channel for asyncio calls; plain text where there are no credentials."""
-    if credentials is None:
-        return grpc.aio.insecure_channel(target, options=CHANNEL_OPTIONS)
-    return grpc.aio.secure_channel(target, credentials, options=CHANNEL_OPTIONS)
+def open_aio_channel(
+    target: str, credentials: grpc.ChannelCredentials | None, tls: Tls | None, token: Token | None
+) -> grpc.aio.Channel:
+    """A channel for asyncio calls; see ``open_channel``."""
+    encryption, options = _encryption(target, credentials, tls, token)
+    bearers = None if token is None else aio_bearers(token)
+    if encryption is None:
+        return grpc.aio.insecure_channel(target, options=options, interceptors=bearers)
+    return grpc.aio.secure_channel(target, encryption, options=options, interceptors=bearers)
+
+
+def _encryption(
+    target: str, credentials: grpc.ChannelCredentials | None, tls: Tls | None, token: Token | None
+) -> tuple[grpc.ChannelCredentials | None, tuple[tuple[str, str | int], ...]]:
+    if tls is None:
+        if credentials is None and token is not None:
+            if not is_loopback(target):
+                raise ValueError(f"a token must not travel to {target} in plain text: give tls as well")
+            # A proxy of the environment would be another machine.
+            return None, (*CHANNEL_OPTIONS, ("grpc.enable_http_proxy", 0))
+        return credentials, CHANNEL_OPTIONS
+    if credentials is not None:
+        raise ValueError("give either credentials or tls")
+    if tls.server_name is None:
+        return tls.credentials(), CHANNEL_OPTIONS
+    return tls.credentials(), (*CHANNEL_OPTIONS, ("grpc.ssl_target_name_override", tls.server_name))

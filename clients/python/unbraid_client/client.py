@@ -17,6 +17,7 @@ from unbraid.v1 import (
     status_pb2,
     status_pb2_grpc,
 )
+from unbraid_client.bearer import Token
 from unbraid_client.channel import DEFAULT_TARGET, DEFAULT_TIMEOUT_S, RELEASE_TIMEOUT_S, open_channel
 from unbraid_client.errors import error_of
 from unbraid_client.filters import Condition
@@ -28,6 +29,7 @@ from unbraid_client.release_messages import activation, rebuild_news, release_pa
 from unbraid_client.releases import Activation, RebuildNews, ReleasePage
 from unbraid_client.requests import interests_request, recommend_request
 from unbraid_client.results import interests_result, recommend_result, server_status
+from unbraid_client.tls import Tls
 from unbraid_client.types import EventLike, InterestsResult, Moment, Profile, RecommendResult, ServerStatus
 
 __all__ = ["UnbraidClient"]
@@ -43,19 +45,27 @@ class UnbraidClient(QuestionCalls):
 
     Args:
         target: ``host:port``, or any name that gRPC resolves (``dns:///host:port`` balances over all its addresses).
-        credentials: of the channel, for TLS; plain text where there are none.
+        tls: encrypts the calls; plain text where it is None.
+        token: sent with every call, or what returns one. In plain text it goes to loopback addresses only.
+        credentials: of the channel in place of ``tls``, for what that cannot say.
         timeout_s: deadline of a call, retries included, unless the call brings its own.
+
+    Raises:
+        ValueError: a token would travel to another machine in plain text, or there are ``tls`` and ``credentials``.
+        OSError: a file for TLS cannot be read.
     """
 
     def __init__(
         self,
         target: str = DEFAULT_TARGET,
         *,
+        tls: Tls | None = None,
+        token: Token | None = None,
         credentials: grpc.ChannelCredentials | None = None,
         timeout_s: float = DEFAULT_TIMEOUT_S,
     ) -> None:
         self._timeout_s = timeout_s
-        self._channel = open_channel(target, credentials)
+        self._channel = open_channel(target, credentials, tls, token)
         self._recommendation = recommendation_pb2_grpc.RecommendationServiceStub(self._channel)
         self._catalogue = catalogue_pb2_grpc.CatalogServiceStub(self._channel)
         self._release = release_pb2_grpc.ReleaseServiceStub(self._channel)

@@ -6,7 +6,7 @@ import base64
 import hmac
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import grpc
 import jwt
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest, ServerReflectionResponse
@@ -28,7 +28,6 @@ from unbraid.v1.catalogue_pb2_grpc import CatalogServiceStub
 from unbraid.v1.recommendation_pb2_grpc import RecommendationServiceStub
 from unbraid.v1.release_pb2_grpc import ReleaseServiceStub
 from unbraid.v1.status_pb2_grpc import StatusServiceStub
-from unbraid_core.errors import InvalidInput
 from unbraid_server.access_file import RoleName, add_grant, issue_token
 
 if TYPE_CHECKING:
@@ -37,9 +36,7 @@ if TYPE_CHECKING:
 
 TIMEOUT_S = 20.0
 UNAUTHENTICATED, DENIED = grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED
-AUDIENCE, ISSUER = "unbraid", "https://issuer.example"
 Metadata = tuple[tuple[str, str | bytes], ...]
-PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
 
 
 def bearer(token: str) -> Metadata:
@@ -216,159 +213,27 @@ def test_tokens_come_and_go_while_the_server_runs(
     assert json.loads(line)["event"] == "access file refused"
 
 
-KEYS: Mapping[str, Callable[[], PrivateKey]] = {
-    "RS256": lambda: rsa.generate_private_key(65537, 2048),
-    "ES256": lambda: ec.generate_private_key(ec.SECP256R1()),
-    "ES384": lambda: ec.generate_private_key(ec.SECP384R1()),
-    "EdDSA": ed25519.Ed25519PrivateKey.generate,
-}
-
-
-def public_pem(key: PrivateKey) -> bytes:
-    return key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-
-
-def claims(**changed: object) -> dict[str, Any]:
-    now_s = int(time.time())
-    usual = {"sub": "alice", "aud": AUDIENCE, "iss": ISSUER, "iat": now_s, "exp": now_s + 600, "unbraid_role": "read"}
-    return {name: value for name, value in {**usual, **changed}.items() if value is not None}
-
-
-@pytest.fixture(params=KEYS)
-def signer(request: pytest.FixtureRequest) -> tuple[str, PrivateKey]:
-    algorithm: str = request.param
-    return algorithm, KEYS[algorithm]()
-
-
-def jwt_settings(tmp_path: Path, key_file: bytes) -> dict[str, Any]:
-    path = tmp_path / "issuer.pem"
-    path.write_bytes(key_file)
-    return {"jwt_key": path, "jwt_audience": AUDIENCE, "jwt_issuer": ISSUER}
-
-
-def test_signed_tokens_of_every_kind_of_key_are_accepted(
-    calling: Callable[..., Caller], tmp_path: Path, signer: tuple[str, PrivateKey], refused: Refused
+def test_signed_tokens_are_accepted_and_forged_ones_are_not(
+    calling: Callable[..., Caller], tmp_path: Path, refused: Refused
 ) -> None:
-    algorithm, key = signer
-    caller = calling(**jwt_settings(tmp_path, public_pem(key)))
-    reader, admin = (jwt.encode(claims(unbraid_role=role), key, algorithm) for role in ("read", "admin"))
+    key = rsa.generate_private_key(65537, 2048)
+    public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    path = tmp_path / "issuer.pem"
+    path.write_bytes(public)
+    caller = calling(jwt_key=path, jwt_audience="unbraid", jwt_issuer="https://issuer.example")
+    claims = {"sub": "alice", "aud": "unbraid", "iss": "https://issuer.example", "exp": int(time.time()) + 600}
+    reader, admin = (jwt.encode({**claims, "unbraid_role": role}, key, "RS256") for role in ("read", "admin"))
     assert caller.status(bearer(reader)).release.release_id
     assert caller.releases(bearer(admin)).release_id
     assert refused(lambda: caller.releases(bearer(reader))).code is DENIED
-    forged = jwt.encode(claims(), KEYS[algorithm](), algorithm)
-    assert refused(lambda: caller.status(bearer(forged))).message == "the token is not accepted"
-
-
-def encoded(part: object) -> str:
-    return base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=").decode()
-
-
-def test_a_token_cannot_choose_how_it_is_checked(
-    calling: Callable[..., Caller], tmp_path: Path, refused: Refused
-) -> None:
-    key = KEYS["RS256"]()
-    assert isinstance(key, rsa.RSAPrivateKey)
-    pem = public_pem(key)
-    caller = calling(**jwt_settings(tmp_path, pem))
-    good = jwt.encode(claims(), key, "RS256")
-    header, payload, signature = good.split(".")
-    symmetric = f"{encoded({'alg': 'HS256', 'typ': 'JWT'})}.{payload}"
-    mac = base64.urlsafe_b64encode(hmac.digest(pem, symmetric.encode(), sha256)).rstrip(b"=").decode()
-    nested = base64.urlsafe_b64encode(b"[" * 2000).decode()
-    forgeries = [
-        f"{encoded({'alg': 'none'})}.{payload}.",
-        f"{encoded({'alg': 'None'})}.{payload}.{signature}",
-        f"{symmetric}.{mac}",
-        f"{header}.{encoded(claims(unbraid_role='admin'))}.{signature}",
-        f"{header}.{payload}.{signature[:-4]}",
-        f"{header}.{payload}.",
-        f"{header}.{payload[:-4]}.{signature}",
-        f"{nested}.{payload}.{signature}",
-        jwt.encode(claims(), KEYS["ES256"](), "ES256"),
-        jwt.encode(claims(), key, "RS512"),
-        jwt.encode(claims(), key, "RS256", headers={"crit": ["b64"], "b64": False}),
-    ]
-    for forgery in forgeries:
-        refusal = refused(partial(caller.status, bearer(forgery)))
+    _, payload, _ = admin.split(".")
+    header = base64.urlsafe_b64encode(b'{"alg":"HS256","typ":"JWT"}').rstrip(b"=").decode()
+    mac = base64.urlsafe_b64encode(hmac.digest(public, f"{header}.{payload}".encode(), sha256)).rstrip(b"=").decode()
+    stranger = jwt.encode({**claims, "unbraid_role": "admin"}, rsa.generate_private_key(65537, 2048), "RS256")
+    for forged in (f"{header}.{payload}.{mac}", f"{header}.{payload}.", stranger, admin[:-4]):
+        refusal = refused(partial(caller.status, bearer(forged)))
         assert (refusal.code, refusal.message) == (UNAUTHENTICATED, "the token is not accepted")
-    assert caller.status(bearer(good)).release.release_id
-
-
-WRONG_CLAIMS: list[tuple[dict[str, object], grpc.StatusCode, str]] = [
-    ({"exp": 1}, UNAUTHENTICATED, "expired"),
-    ({"exp": None}, UNAUTHENTICATED, "lacks a claim"),
-    ({"nbf": 4_000_000_000}, UNAUTHENTICATED, "not valid yet"),
-    ({"aud": "another"}, UNAUTHENTICATED, "another audience"),
-    ({"aud": None}, UNAUTHENTICATED, "lacks a claim"),
-    ({"iss": "https://elsewhere.example"}, UNAUTHENTICATED, "another issuer"),
-    ({"iss": None}, UNAUTHENTICATED, "lacks a claim"),
-    ({"sub": None}, UNAUTHENTICATED, "lacks a claim"),
-    ({"sub": ""}, UNAUTHENTICATED, "subject"),
-    ({"sub": 7}, UNAUTHENTICATED, "not accepted"),
-    ({"sub": "a" * 129}, UNAUTHENTICATED, "subject"),
-    ({"unbraid_role": None}, DENIED, "unbraid_role"),
-    ({"unbraid_role": "owner"}, DENIED, "unbraid_role"),
-    ({"unbraid_role": ["admin"]}, DENIED, "unbraid_role"),
-]
-
-
-def test_every_claim_is_checked(calling: Callable[..., Caller], tmp_path: Path, refused: Refused) -> None:
-    key = ed25519.Ed25519PrivateKey.generate()
-    caller = calling(**jwt_settings(tmp_path, public_pem(key)))
-    for changed, code, message in WRONG_CLAIMS:
-        # Signed as bytes, since PyJWT refuses to make some of them.
-        token = jwt.api_jws.encode(json.dumps(claims(**changed)).encode(), key, "EdDSA", {"typ": "JWT"})
-        refusal = refused(partial(caller.status, bearer(token)))
-        assert (changed, refusal.code) == (changed, code)
-        assert message in refusal.message
-
-
-def test_a_key_set_follows_the_keys_of_its_issuer(
-    calling: Callable[..., Caller], tmp_path: Path, refused: Refused
-) -> None:
-    old, new = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
-
-    def key_set(**keys: ec.EllipticCurvePrivateKey) -> bytes:
-        entries = [
-            {**jwt.algorithms.ECAlgorithm.to_jwk(key.public_key(), as_dict=True), "kid": kid, "use": "sig"}
-            for kid, key in keys.items()
-        ]
-        return json.dumps({"keys": entries}).encode()
-
-    def signed(key: ec.EllipticCurvePrivateKey, kid: str | None) -> Metadata:
-        return bearer(jwt.encode(claims(), key, "ES256", headers={} if kid is None else {"kid": kid}))
-
-    settings = jwt_settings(tmp_path, key_set(a=old))
-    caller = calling(**settings)
-    assert caller.status(signed(old, "a")).release.release_id
-    assert caller.status(signed(old, None)).release.release_id
-    assert refused(lambda: caller.status(signed(new, "b"))).code is UNAUTHENTICATED
-    (tmp_path / "issuer.pem").write_bytes(key_set(a=old, b=new))
-    assert caller.status(signed(new, "b")).release.release_id
-    for wrong in (signed(new, "a"), signed(new, None), signed(new, "c")):
-        assert refused(partial(caller.status, wrong)).code is UNAUTHENTICATED
-    (tmp_path / "issuer.pem").write_bytes(b'{"keys": 7}')
-    assert caller.status(signed(new, "b")).release.release_id
-
-
-@pytest.mark.parametrize(
-    ("content", "problem"),
-    [
-        (b"", "neither a PEM public key nor a JSON Web Key Set"),
-        (b"{", "is no JSON Web Key Set"),
-        (b'{"keys": []}', "has no key for signatures"),
-        (b'{"keys": [{"kty": "oct", "k": "c3dvcmRmaXNo"}]}', "use public keys of RSA"),
-        (public_pem(rsa.generate_private_key(65537, 1024)), "2048 bits or more"),
-        (public_pem(ec.generate_private_key(ec.SECP521R1())), "P-256"),
-    ],
-)
-def test_a_key_file_that_cannot_be_used_is_said(
-    listening: Listening, tmp_path: Path, content: bytes, problem: str
-) -> None:
-    with pytest.raises(InvalidInput) as caught:
-        listening(**jwt_settings(tmp_path, content))
-    assert problem in caught.value.message
-    assert "swordfish" not in caught.value.message
+    assert refused(lambda: caller.status(bearer("unbraid_" + "A" * 43))).code is UNAUTHENTICATED
 
 
 def test_a_client_certificate_has_the_role_of_its_name_unless_there_is_a_token(

@@ -1,0 +1,66 @@
+"""How commands reach a server, and who they are to it. The environment says so: a command line is seen by others."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from unbraid_client import Tls, UnbraidClient
+from unbraid_client import Unavailable as ServerUnavailable
+from unbraid_core.errors import InvalidInput, Unavailable
+
+__all__ = ["CONNECTION_VARIABLES", "connected"]
+
+CA, CERTIFICATE, KEY = "UNBRAID_CA", "UNBRAID_CLIENT_CERTIFICATE", "UNBRAID_CLIENT_KEY"
+TLS_NAME, TOKEN, TOKEN_FILE = "UNBRAID_TLS_NAME", "UNBRAID_TOKEN", "UNBRAID_TOKEN_FILE"
+CONNECTION_VARIABLES = (CA, CERTIFICATE, KEY, TLS_NAME, TOKEN, TOKEN_FILE)
+
+# In place of a file, for servers with a certificate of a CA that everybody knows.
+SYSTEM_CAS = "system"
+
+
+@contextmanager
+def connected(server: str) -> Iterator[UnbraidClient]:
+    """A client whose failure to find a server says what to do about it.
+
+    Raises:
+        InvalidInput: the environment says half of something, or a token would travel in plain text.
+        Unavailable: no server answers.
+    """
+    try:
+        client = UnbraidClient(server, tls=_tls(), token=_token())
+    except ValueError as error:
+        raise InvalidInput("--server", f"{error}; see {CA}") from None
+    try:
+        with client:
+            yield client
+    except ServerUnavailable as error:
+        raise Unavailable(
+            f"no server answers at {server}: start one with `unbraid serve`, name another with --server, or set {CA} "
+            f"if it has TLS ({error})"
+        ) from error
+
+
+def _tls() -> Tls | None:
+    ca, certificate, key, name = (os.environ.get(variable) or None for variable in (CA, CERTIFICATE, KEY, TLS_NAME))
+    if (certificate is None) != (key is None):
+        raise InvalidInput(CERTIFICATE, f"a certificate and its key belong together: set {KEY} as well, or neither")
+    if ca is None:
+        if certificate is not None or name is not None:
+            raise InvalidInput(CA, f"is missing: name the file with the CA of the server, or say {SYSTEM_CAS}")
+        return None
+    return Tls(ca=None if ca == SYSTEM_CAS else ca, certificate=certificate, key=key, server_name=name)
+
+
+def _token() -> str | None:
+    path = os.environ.get(TOKEN_FILE)
+    source = TOKEN_FILE if path else TOKEN
+    token = Path(path).read_text(encoding="utf-8").strip() if path else os.environ.get(TOKEN, "").strip()
+    if not token and not path:
+        return None
+    # Never the value: what is no token may be another secret.
+    if not token or not token.isascii() or not token.isprintable() or " " in token:
+        raise InvalidInput(source, "holds no token: one is a line of letters and digits without spaces")
+    return token
