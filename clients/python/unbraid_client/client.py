@@ -241,7 +241,7 @@ class UnbraidClient(QuestionCalls):
             timeout_s: deadline of this call.
 
         Raises:
-            ClientError: the call failed; Conflict where the server listens on more than a loopback address.
+            ClientError: the call failed; Conflict where the server authenticates nobody and is no loopback one.
         """
         request = release_pb2.ListReleasesRequest(page_size=page_size, page_token=page_token)
         return release_page(self._call(self._release.ListReleases, request, timeout_s))

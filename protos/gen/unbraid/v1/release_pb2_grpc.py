@@ -29,8 +29,8 @@ class ReleaseServiceStub:
     """Lists, activates and rebuilds the releases in the folder of a server.
 
     What it does can be done with the command line just as well: all servers of a folder take over what is active there.
-    Calls are not authenticated yet, so they are answered on loopback addresses only; elsewhere they are
-    FAILED_PRECONDITION.
+    Where callers are authenticated they need the role admin. Where they are not, calls are answered on loopback addresses
+    only; elsewhere they are FAILED_PRECONDITION.
     """
 
     def __init__(self, channel):
@@ -65,8 +65,8 @@ class ReleaseServiceServicer:
     """Lists, activates and rebuilds the releases in the folder of a server.
 
     What it does can be done with the command line just as well: all servers of a folder take over what is active there.
-    Calls are not authenticated yet, so they are answered on loopback addresses only; elsewhere they are
-    FAILED_PRECONDITION.
+    Where callers are authenticated they need the role admin. Where they are not, calls are answered on loopback addresses
+    only; elsewhere they are FAILED_PRECONDITION.
     """
 
     def ListReleases(self, request, context):
@@ -138,8 +138,8 @@ class ReleaseService:
     """Lists, activates and rebuilds the releases in the folder of a server.
 
     What it does can be done with the command line just as well: all servers of a folder take over what is active there.
-    Calls are not authenticated yet, so they are answered on loopback addresses only; elsewhere they are
-    FAILED_PRECONDITION.
+    Where callers are authenticated they need the role admin. Where they are not, calls are answered on loopback addresses
+    only; elsewhere they are FAILED_PRECONDITION.
     """
 
     @staticmethod

@@ -30,8 +30,8 @@ class ReleaseServiceStub:
     """Lists, activates and rebuilds the releases in the folder of a server.
 
     What it does can be done with the command line just as well: all servers of a folder take over what is active there.
-    Calls are not authenticated yet, so they are answered on loopback addresses only; elsewhere they are
-    FAILED_PRECONDITION.
+    Where callers are authenticated they need the role admin. Where they are not, calls are answered on loopback addresses
+    only; elsewhere they are FAILED_PRECONDITION.
     """
 
     @_typing.overload
@@ -60,8 +60,8 @@ class ReleaseServiceAsyncStub(ReleaseServiceStub):
     """Lists, activates and rebuilds the releases in the folder of a server.
 
     What it does can be done with the command line just as well: all servers of a folder take over what is active there.
-    Calls are not authenticated yet, so they are answered on loopback addresses only; elsewhere they are
-    FAILED_PRECONDITION.
+    Where callers are authenticated they need the role admin. Where they are not, calls are answered on loopback addresses
+    only; elsewhere they are FAILED_PRECONDITION.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -86,8 +86,8 @@ class ReleaseServiceServicer(metaclass=_abc_1.ABCMeta):
     """Lists, activates and rebuilds the releases in the folder of a server.
 
     What it does can be done with the command line just as well: all servers of a folder take over what is active there.
-    Calls are not authenticated yet, so they are answered on loopback addresses only; elsewhere they are
-    FAILED_PRECONDITION.
+    Where callers are authenticated they need the role admin. Where they are not, calls are answered on loopback addresses
+    only; elsewhere they are FAILED_PRECONDITION.
     """
 
     @_abc_1.abstractmethod
