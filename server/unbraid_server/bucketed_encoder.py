@@ -10,6 +10,7 @@ import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import product
 from typing import Self
 
 import numpy as np
@@ -22,7 +23,8 @@ from unbraid_server.encoder_ports import fed
 
 __all__ = ["LARGEST_BATCH", "BucketedEncoder", "Place", "bucket_length", "shape_ranges"]
 
-LARGEST_BATCH = 64
+BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64)
+LARGEST_BATCH = BATCH_SIZES[-1]
 """Histories that are encoded at once; larger batches are cut."""
 SHORTEST = 16
 
@@ -46,7 +48,7 @@ class BucketedEncoder:
         spec: its sizes.
         place: where the session wants its inputs and leaves its outputs.
         graphs: whether the session records CUDA graphs. ONNX Runtime keeps them for the thread that ran it, so then
-            one thread runs it always.
+            one thread runs it always, which ends when the encoder is let go of.
     """
 
     def __init__(self, session: ort.InferenceSession, spec: EncoderSpec, place: Place, *, graphs: bool = False) -> None:
@@ -66,6 +68,20 @@ class BucketedEncoder:
             np.concatenate([part.vectors_BKD for part in parts]),
             np.concatenate([part.assignment_BKL for part in parts]),
         )
+
+    def warm_up(self) -> None:
+        """Encode a batch of every shape, so that no call has to wait for one that is new."""
+        longest = self._spec.max_history
+        lengths = {bucket_length(length, longest) for length in range(1, longest + 1)}
+        for size, length in product(BATCH_SIZES, sorted(lengths)):
+            self.encode(
+                HistoryBatch(
+                    item_vectors_BLD=np.ones((size, length, self._spec.dimension), np.float32),
+                    age_s_BL=np.zeros((size, length), np.float32),
+                    action_BL=np.zeros((size, length), np.int64),
+                    mask_BL=np.ones((size, length), np.bool_),
+                )
+            )
 
     def _encode_part(self, batch: HistoryBatch) -> InterestBatch:
         padded = _padded(batch, self._spec.max_history)

@@ -18,7 +18,7 @@ from unbraid_index.rescoring import ties_by_row
 from unbraid_server.bucketed_encoder import Place
 from unbraid_server.device import Device, DeviceChoice
 from unbraid_server.device_options import CPU_PROVIDER, CUDA_PROVIDER, provider_options
-from unbraid_server.onnx_session import open_session
+from unbraid_server.onnx_session import open_session, taking_the_gpu
 
 __all__ = ["DeviceSearcher"]
 
@@ -37,6 +37,9 @@ class DeviceSearcher:
         item_vectors_ID: of the catalogue.
         device: where to search: that of an encoder.
         score_bytes: memory for scores at a time, unless those of one query take more.
+
+    Raises:
+        DeviceUnavailable: the item vectors cannot be brought to the GPU.
     """
 
     def __init__(
@@ -51,8 +54,9 @@ class DeviceSearcher:
         self._size, self._dimension = item_vectors_ID.shape
         # The scores are there twice: before and behind the mask.
         self._queries_at_once = max(1, score_bytes // (2 * 4 * self._size))
-        self._items = self._on_device(item_vectors_ID[:])
-        self._all_allowed = self._on_device(np.ones(self._size, np.bool_))
+        with taking_the_gpu("retrieval"):
+            self._items = self._on_device(item_vectors_ID[:])
+            self._all_allowed = self._on_device(np.ones(self._size, np.bool_))
 
     @property
     def size(self) -> int:

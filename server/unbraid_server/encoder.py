@@ -17,7 +17,7 @@ from unbraid_server.bucketed_encoder import BucketedEncoder, Place, shape_ranges
 from unbraid_server.device import Device, DeviceChoice, choose_device, confirm_device
 from unbraid_server.device_options import DEFAULT_OPTIONS, DeviceOptions, provider_options
 from unbraid_server.encoder_ports import INPUTS, OUTPUTS, fed
-from unbraid_server.onnx_session import check_ports, open_session
+from unbraid_server.onnx_session import check_ports, open_session, taking_the_gpu
 
 __all__ = ["OnnxEncoder"]
 
@@ -52,6 +52,8 @@ class OnnxEncoder:
         if self.device.active is Device.CUDA:
             place = Place("cuda", options.gpu_id)
             self._bucketed = BucketedEncoder(self._session, spec, place, graphs=options.cuda_graphs)
+            with taking_the_gpu(path.name):
+                self._bucketed.warm_up()
         self._check_answer(path.name, spec)
 
     def encode(self, batch: HistoryBatch) -> InterestBatch:

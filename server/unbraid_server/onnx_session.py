@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
-from unbraid_core.errors import IncompatibleError
+from unbraid_core.errors import DeviceUnavailable, IncompatibleError
 from unbraid_server.device_options import CUDA_PROVIDER, ProviderOptions
 
-__all__ = ["INTRA_OP_THREADS", "Ports", "check_ports", "open_session"]
+__all__ = ["INTRA_OP_THREADS", "Ports", "check_ports", "open_session", "taking_the_gpu"]
 
 INTRA_OP_THREADS = 1
 
@@ -23,6 +24,9 @@ LOAD_ERRORS = (
     ort_errors.NotImplemented,
     ort_errors.RuntimeException,
 )
+
+# What ONNX Runtime raises where memory of a GPU, a kernel or the whole provider cannot be had.
+GPU_ERRORS = (RuntimeError, ort_errors.EPFail, ort_errors.Fail, ort_errors.RuntimeException)
 
 # The element type and the axes of each input or output, one letter for each axis.
 Ports = Mapping[str, tuple[str, str]]
@@ -57,6 +61,20 @@ def open_session(path: Path, providers: ProviderOptions) -> ort.InferenceSession
         raise IncompatibleError(f"{path.name}: ONNX Runtime cannot load it: {str(error).splitlines()[0]}") from None
     session.disable_fallback()
     return session
+
+
+@contextmanager
+def taking_the_gpu(purpose: str) -> Iterator[None]:
+    """Around the first use of a GPU for something.
+
+    Raises:
+        DeviceUnavailable: ONNX Runtime cannot have what it needs.
+    """
+    try:
+        yield
+    except GPU_ERRORS as error:
+        reason = str(error).strip().splitlines()[0]
+        raise DeviceUnavailable(f"device: the GPU cannot be used for {purpose}: {reason}") from None
 
 
 def check_ports(name: str, kind: str, found: Sequence[ort.NodeArg], expected: Ports, sizes: Mapping[str, int]) -> None:

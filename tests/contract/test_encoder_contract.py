@@ -60,9 +60,9 @@ def bucketed(*, graphs: bool) -> Callable[[Path, Path], Subject]:
     def subject(release_v1: Path, folder: Path) -> Subject:
         spec = open_release(release_v1).manifest.encoder
         session = open_session(release_v1 / USER_ENCODER, {CPU_PROVIDER: {}})
-        return replace(
-            released(release_v1, folder), encoder=BucketedEncoder(session, spec, Place("cpu"), graphs=graphs)
-        )
+        encoder = BucketedEncoder(session, spec, Place("cpu"), graphs=graphs)
+        encoder.warm_up()
+        return replace(released(release_v1, folder), encoder=encoder)
 
     return subject
 

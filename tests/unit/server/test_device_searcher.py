@@ -10,6 +10,7 @@ import onnx
 import pytest
 
 from make_exact_search import TARGET, exact_search
+from unbraid_core.errors import DeviceUnavailable
 from unbraid_core.item_change import Item, ItemChange, ItemVector
 from unbraid_core.item_vectors import CompactVectors, compact
 from unbraid_core.release import open_release
@@ -18,7 +19,7 @@ from unbraid_index.exact import ExactSearcher
 from unbraid_server import device_searcher
 from unbraid_server.active_model import ActiveModel
 from unbraid_server.device import Device, DeviceChoice
-from unbraid_server.device_options import CPU_PROVIDER, DeviceOptions, Retrieval
+from unbraid_server.device_options import CPU_PROVIDER, CUDA_PROVIDER, DeviceOptions, Retrieval
 from unbraid_server.device_searcher import DeviceSearcher
 from unbraid_server.model import Model, load_model
 from unbraid_server.probe import golden_queries, probe
@@ -68,6 +69,13 @@ def test_vectors_of_fewer_bytes_are_compared_as_the_pipeline_sees_them(precision
     found, expected = (each.search(query_QD, 10) for each in (DeviceSearcher(vectors, ON_CPU), ExactSearcher(vectors)))
     np.testing.assert_array_equal(found.row_QC, expected.row_QC)
     np.testing.assert_allclose(found.score_QC, expected.score_QC, atol=1e-6)
+
+
+@pytest.mark.skipif(Path("/dev/nvidiactl").exists(), reason="this machine has a GPU")
+def test_a_gpu_that_cannot_take_the_vectors_is_an_error_of_one_line() -> None:
+    on_gpu = DeviceChoice(Device.CUDA, Device.CUDA, "a GPU was found", (CUDA_PROVIDER, CPU_PROVIDER))
+    with pytest.raises(DeviceUnavailable, match="device: the GPU cannot be used for retrieval: "):
+        DeviceSearcher(unit_vectors(10, 0), on_gpu)
 
 
 def test_a_model_recommends_what_exact_search_finds(model: Model) -> None:
