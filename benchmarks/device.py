@@ -6,10 +6,10 @@
 A release is generated and its index built (100,000 items take a minute or two). Then the same questions are answered by
 both, in turns, alone and in batches of 8 and 32: histories of 50 events, 4 interests, 200 rows for each.
 
-Prints what was chosen and why; the median time of each part, and that of carrying the interests of a batch back to the
-device, which is what handing them over there could save; and how far the answers are from those of the CPU: the largest
-difference of an interest, and of a score, and the share of rows that exact search on the CPU finds too. The command
-fails where answers differ by more than rounding.
+Prints what was chosen and why; the median time of each part, and that of carrying the interests of a batch to the
+device, which is saved where the encoder has left them there; and how far the answers are from those of the CPU: the
+largest difference of an interest, and of a score, and the share of rows that exact search on the CPU finds too. The
+command fails where answers differ by more than rounding.
 
 With ``--device cpu`` it runs anywhere: the graph that searches, on the CPU, says nothing about a GPU.
 """

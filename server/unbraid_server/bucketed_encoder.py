@@ -7,11 +7,10 @@ recorded for it. So histories are padded to a length of a short ladder, and batc
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import product
-from typing import Self
+from typing import NamedTuple
 
 import numpy as np
 import onnxruntime as ort
@@ -19,7 +18,8 @@ import onnxruntime as ort
 from unbraid_core.release import EncoderSpec
 from unbraid_core.types import FloatArray, HistoryBatch, IntArray, InterestBatch
 from unbraid_server.device_options import ShapeRange
-from unbraid_server.encoder_ports import fed
+from unbraid_server.encoder_ports import OUTPUTS, fed
+from unbraid_server.handover import Handover
 
 __all__ = ["LARGEST_BATCH", "BucketedEncoder", "Place", "bucket_length", "shape_ranges"]
 
@@ -41,14 +41,17 @@ class BucketedEncoder:
     """Runs the session of an encoder behind the Encoder port. Safe to call from several threads at once.
 
     Batches are encoded one after the other. Each shape has buffers of its own on the device, made when it comes first:
-    inputs are copied into them, and answers out of them, cut back to the size that was asked for.
+    inputs are copied into them, and answers out of the device, cut back to the size that was asked for.
 
     Args:
         session: with the inputs and outputs of an encoder.
         spec: its sizes.
         place: where the session wants its inputs and leaves its outputs.
-        graphs: whether the session records CUDA graphs. ONNX Runtime keeps them for the thread that ran it, so then
-            one thread runs it always, which ends when the encoder is let go of.
+        graphs: whether the session records CUDA graphs. They always write to the same outputs, and ONNX Runtime keeps
+            them for the thread that ran it: so one thread runs it, which ends when the encoder is let go of.
+
+    Attributes:
+        handover: the interests of the newest batch, still on the device; with CUDA graphs it stays empty.
     """
 
     def __init__(self, session: ort.InferenceSession, spec: EncoderSpec, place: Place, *, graphs: bool = False) -> None:
@@ -58,6 +61,7 @@ class BucketedEncoder:
         self._buffers: dict[tuple[int, int], _Buffers] = {}
         self._running = threading.Lock()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="cuda-graphs") if graphs else None
+        self.handover = Handover()
 
     def encode(self, batch: HistoryBatch) -> InterestBatch:
         """See the Encoder port."""
@@ -85,65 +89,86 @@ class BucketedEncoder:
 
     def _encode_part(self, batch: HistoryBatch) -> InterestBatch:
         padded = _padded(batch, self._spec.max_history)
-        answer = self._run(padded) if self._thread is None else self._thread.submit(self._run, padded).result()
+        run = self._run if self._thread is None else self._run_in_thread
+        vectors_BKD, assignment_BKL, interests = run(padded)
         size, length = batch.mask_BL.shape
-        return InterestBatch(answer.vectors_BKD[:size], answer.assignment_BKL[:size, :, :length])
+        vectors_BKD = vectors_BKD[:size]
+        if self._thread is None:
+            vectors_BKD.flags.writeable = False
+            self.handover.leave(vectors_BKD.reshape(-1, self._spec.dimension), interests)
+        return InterestBatch(vectors_BKD, assignment_BKL[:size, :, :length])
 
-    def _run(self, batch: HistoryBatch) -> InterestBatch:
+    def _run_in_thread(self, batch: HistoryBatch) -> _Answer:
+        assert self._thread is not None
+        return self._thread.submit(self._run, batch).result()
+
+    def _run(self, batch: HistoryBatch) -> _Answer:
         shape_BL = batch.mask_BL.shape
         with self._running:
             buffers = self._buffers.get(shape_BL)
             if buffers is None:
-                number = len(self._buffers) + 1
-                buffers = _Buffers.like(batch, self._session, self._spec, self._place, number)
+                buffers = _Buffers(batch, self._session, self._place, number=len(self._buffers) + 1)
+                if self._thread is not None:
+                    buffers.keep_outputs(self._spec)
                 self._buffers[shape_BL] = buffers
-            return buffers.run(self._session, batch)
+            return buffers.run(batch)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Buffers:
-    """Memory on the device for one shape, and what binds it to the session."""
+class _Answer(NamedTuple):
+    """Both outputs on the host, and the first one on the device."""
 
-    inputs: Mapping[str, ort.OrtValue]
+    vectors_BKD: FloatArray
+    assignment_BKL: FloatArray
     interests: ort.OrtValue
-    assignment: ort.OrtValue
-    binding: ort.IOBinding
-    run_options: ort.RunOptions
 
-    @classmethod
-    def like(
-        cls, batch: HistoryBatch, session: ort.InferenceSession, spec: EncoderSpec, place: Place, number: int
-    ) -> Self:
-        """Room for batches of the same shape. The number tells the CUDA graphs of shapes apart."""
-        size, length = batch.mask_BL.shape
 
-        def room(shape: tuple[int, ...], element_type: type[np.generic]) -> ort.OrtValue:
-            return ort.OrtValue.ortvalue_from_shape_and_type(shape, element_type, place.device_type, place.device_id)
+class _Buffers:
+    """Memory on the device for batches of one shape, and what binds it to the session.
 
-        inputs = {name: room(array.shape, array.dtype.type) for name, array in fed(batch).items()}
-        interests = room((size, spec.interest_count, spec.dimension), np.float32)
-        assignment = room((size, spec.interest_count, length), np.float32)
-        binding = session.io_binding()
-        for name, value in inputs.items():
-            binding.bind_ortvalue_input(name, value)
-        binding.bind_ortvalue_output("interests", interests)
-        binding.bind_ortvalue_output("assignment", assignment)
-        run_options = ort.RunOptions()
-        run_options.add_run_config_entry("gpu_graph_id", str(number))
-        return cls(inputs, interests, assignment, binding, run_options)
+    Args:
+        batch: of this shape.
+        session: that will run.
+        place: where.
+        number: tells the CUDA graphs of shapes apart.
+    """
 
-    def run(self, session: ort.InferenceSession, batch: HistoryBatch) -> InterestBatch:
-        """Encode a batch of exactly this shape; the answer is copied out."""
+    def __init__(self, batch: HistoryBatch, session: ort.InferenceSession, place: Place, number: int) -> None:
+        self._session = session
+        self._place = place
+        self._shape_BL = batch.mask_BL.shape
+        self._binding = session.io_binding()
+        self._inputs = {name: self._room(array.shape, array.dtype.type) for name, array in fed(batch).items()}
+        for name, value in self._inputs.items():
+            self._binding.bind_ortvalue_input(name, value)
+        self._outputs_stay = False
+        self._run_options = ort.RunOptions()
+        self._run_options.add_run_config_entry("gpu_graph_id", str(number))
+
+    def keep_outputs(self, spec: EncoderSpec) -> None:
+        """Write every answer to the same memory, as CUDA graphs do."""
+        size, length = self._shape_BL
+        interests = self._room((size, spec.interest_count, spec.dimension), np.float32)
+        assignment = self._room((size, spec.interest_count, length), np.float32)
+        self._binding.bind_ortvalue_output("interests", interests)
+        self._binding.bind_ortvalue_output("assignment", assignment)
+        self._outputs_stay = True
+
+    def run(self, batch: HistoryBatch) -> _Answer:
+        """Encode a batch of exactly this shape."""
         for name, array in fed(batch).items():
-            self.inputs[name].update_inplace(array)
-        session.run_with_iobinding(self.binding, self.run_options)
-        return InterestBatch(_copied(self.interests), _copied(self.assignment))
+            self._inputs[name].update_inplace(array)
+        if not self._outputs_stay:
+            # Binding them again is what makes ONNX Runtime take new memory.
+            for name in OUTPUTS:
+                self._binding.bind_output(name, self._place.device_type, self._place.device_id)
+        self._session.run_with_iobinding(self._binding, self._run_options)
+        interests, assignment = self._binding.get_outputs()
+        # A copy: on the CPU ``numpy`` gives a view.
+        return _Answer(np.array(interests.numpy()), np.array(assignment.numpy()), interests)
 
-
-def _copied(value: ort.OrtValue) -> FloatArray:
-    """On the CPU ``numpy`` gives a view of the buffer, which the next batch overwrites."""
-    array: FloatArray = np.array(value.numpy())
-    return array
+    def _room(self, shape: tuple[int, ...], element_type: type[np.generic]) -> ort.OrtValue:
+        place = self._place
+        return ort.OrtValue.ortvalue_from_shape_and_type(shape, element_type, place.device_type, place.device_id)
 
 
 def bucket_length(length: int, max_history: int) -> int:

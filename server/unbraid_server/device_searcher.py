@@ -18,6 +18,7 @@ from unbraid_index.rescoring import ties_by_row
 from unbraid_server.bucketed_encoder import Place
 from unbraid_server.device import Device, DeviceChoice
 from unbraid_server.device_options import CPU_PROVIDER, CUDA_PROVIDER, provider_options
+from unbraid_server.handover import Handover
 from unbraid_server.onnx_session import open_session, taking_the_gpu
 
 __all__ = ["DeviceSearcher"]
@@ -29,13 +30,16 @@ DEFAULT_SCORE_BYTES = 256 * 2**20
 class DeviceSearcher:
     """Compares with every item. Safe to call from several threads at once.
 
-    The item vectors lie on the device as float32, whatever a release stores. Queries, and which rows are allowed, go
-    there with each call, rows and scores come back. Equal scores are ordered by row on any device: as long as the last
-    score that was fetched is that of the last one wanted, more are fetched, and what came is put in order here.
+    The item vectors lie on the device as float32, whatever a release stores. Queries go there with each call, unless
+    the encoder has left them there, and so do flags of the rows that are allowed; rows and scores come back.
+
+    Equal scores are ordered by row on any device: as long as the last score that was fetched is that of the last one
+    wanted, more are fetched, and what came is put in order here.
 
     Args:
         item_vectors_ID: of the catalogue.
         device: where to search: that of an encoder.
+        handover: what that encoder leaves on the device.
         score_bytes: memory for scores at a time, unless those of one query take more.
 
     Raises:
@@ -43,7 +47,11 @@ class DeviceSearcher:
     """
 
     def __init__(
-        self, item_vectors_ID: ItemVectors, device: DeviceChoice, score_bytes: int = DEFAULT_SCORE_BYTES
+        self,
+        item_vectors_ID: ItemVectors,
+        device: DeviceChoice,
+        handover: Handover,
+        score_bytes: int = DEFAULT_SCORE_BYTES,
     ) -> None:
         on_gpu = device.active is Device.CUDA
         providers = (CUDA_PROVIDER, CPU_PROVIDER) if on_gpu else (CPU_PROVIDER,)
@@ -51,6 +59,7 @@ class DeviceSearcher:
         options = replace(device.options, cuda_graphs=False, tensorrt_cache=None)
         self._session = open_session(GRAPH, provider_options(providers, options))
         self._place = Place("cuda", options.gpu_id) if on_gpu else Place("cpu")
+        self._handover = handover
         self._size, self._dimension = item_vectors_ID.shape
         # The scores are there twice: before and behind the mask.
         self._queries_at_once = max(1, score_bytes // (2 * 4 * self._size))
@@ -98,7 +107,14 @@ class DeviceSearcher:
         binding = self._session.io_binding()
         binding.bind_ortvalue_input("items_ID", self._items)
         binding.bind_ortvalue_input("allowed_I", allowed)
-        binding.bind_cpu_input("query_QD", query_QD)
+        at_hand = self._handover.find(query_QD)
+        if at_hand is None:
+            binding.bind_cpu_input("query_QD", query_QD)
+        else:
+            place = self._place
+            binding.bind_input(
+                "query_QD", place.device_type, place.device_id, np.float32, query_QD.shape, at_hand.data_ptr()
+            )
         binding.bind_cpu_input("count", np.array([count], np.int64))
         binding.bind_output("row_QC", "cpu")
         binding.bind_output("score_QC", "cpu")

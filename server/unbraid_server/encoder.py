@@ -17,6 +17,7 @@ from unbraid_server.bucketed_encoder import BucketedEncoder, Place, shape_ranges
 from unbraid_server.device import Device, DeviceChoice, choose_device, confirm_device
 from unbraid_server.device_options import DEFAULT_OPTIONS, DeviceOptions, provider_options
 from unbraid_server.encoder_ports import INPUTS, OUTPUTS, fed
+from unbraid_server.handover import Handover
 from unbraid_server.onnx_session import check_ports, open_session, taking_the_gpu
 
 __all__ = ["OnnxEncoder"]
@@ -35,6 +36,7 @@ class OnnxEncoder:
 
     Attributes:
         device: the device in use, and why.
+        handover: the interests of the newest batch on a GPU, for a searcher there.
 
     Raises:
         DeviceUnavailable: what was demanded cannot be had.
@@ -49,9 +51,11 @@ class OnnxEncoder:
         check_ports(path.name, "input", self._session.get_inputs(), INPUTS, sizes)
         check_ports(path.name, "output", self._session.get_outputs(), OUTPUTS, sizes)
         self._bucketed: BucketedEncoder | None = None
+        self.handover = Handover()
         if self.device.active is Device.CUDA:
             place = Place("cuda", options.gpu_id)
             self._bucketed = BucketedEncoder(self._session, spec, place, graphs=options.cuda_graphs)
+            self.handover = self._bucketed.handover
             with taking_the_gpu(path.name):
                 self._bucketed.warm_up()
         self._check_answer(path.name, spec)

@@ -167,7 +167,7 @@ def load_model(
     encoder = OnnxEncoder(release.path(USER_ENCODER), manifest.encoder, device, options)
     retrieval = choose_retrieval(encoder.device, matrix_bytes=4 * math.prod(release.item_vectors_ID.shape))
     if retrieval.active is Retrieval.DEVICE:
-        searcher: Searcher = DeviceSearcher(release.item_vectors_ID, encoder.device)
+        searcher: Searcher = DeviceSearcher(release.item_vectors_ID, encoder.device, encoder.handover)
     else:
         searcher = _open_index(release)
     pipeline = Pipeline(

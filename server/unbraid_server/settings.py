@@ -80,8 +80,8 @@ class ServerSettings(BaseModel):
     """Where the encoder runs: auto, cuda or cpu."""
 
     retrieval: Retrieval = Retrieval.AUTO
-    """What searches for items: index, or device for an exact comparison where the encoder runs; auto takes the device if
-    it is a GPU with room for the item vectors."""
+    """What searches for items: index, or device for an exact comparison where the encoder runs; auto takes the device
+    if it is a GPU with room for the item vectors."""
 
     gpu_id: Annotated[int, Field(ge=0)] = 0
     """Which GPU, as CUDA counts them."""

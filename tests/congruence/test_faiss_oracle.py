@@ -1,4 +1,4 @@
-"""FAISS, and exact search as an ONNX graph, against the NumPy oracle, on catalogues with duplicates and near duplicates."""
+"""FAISS and the graph of exact search against the NumPy oracle, on catalogues with duplicates and near duplicates."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from unbraid_index.progress import unwatched
 from unbraid_server.device import Device, DeviceChoice
 from unbraid_server.device_options import CPU_PROVIDER
 from unbraid_server.device_searcher import DeviceSearcher
+from unbraid_server.handover import Handover
 
 TOLERANCE = 1e-5
 
@@ -91,7 +92,7 @@ def test_a_lossy_family_that_proposes_everything_is_congruent_with_the_oracle(ca
 @given(cases(smallest=1))
 def test_the_graph_is_congruent_with_the_oracle(case: Case) -> None:
     device = DeviceChoice(Device.CPU, Device.CPU, "", (CPU_PROVIDER,))
-    assert_congruent(DeviceSearcher(case.item_vectors_ID, device), case)
+    assert_congruent(DeviceSearcher(case.item_vectors_ID, device, Handover()), case)
 
 
 @settings(max_examples=50, deadline=None)

@@ -23,6 +23,7 @@ from unbraid_index.progress import unwatched
 from unbraid_server.device import Device, DeviceChoice
 from unbraid_server.device_options import CPU_PROVIDER
 from unbraid_server.device_searcher import DeviceSearcher
+from unbraid_server.handover import Handover
 from unbraid_training.memo import MemoSearcher
 
 SIZE, DIMENSION = 400, 8
@@ -52,7 +53,9 @@ ON_CPU = DeviceChoice(Device.CPU, Device.CPU, "", (CPU_PROVIDER,))
 
 def open_live_on_device(item_vectors_ID: FloatArray, _: Path) -> Searcher:
     """The same over a graph."""
-    return LiveSearcher(DeviceSearcher(item_vectors_ID[:300], ON_CPU), item_vectors_ID[300:], np.zeros(SIZE, np.bool_))
+    return LiveSearcher(
+        DeviceSearcher(item_vectors_ID[:300], ON_CPU, Handover()), item_vectors_ID[300:], np.zeros(SIZE, np.bool_)
+    )
 
 
 CHEAP_LISTS = FilterCosts(missed_share=0.01, spread_factor=1, usual_ns=50, listed_row_ns=0, scanned_row_ns=1)
@@ -60,7 +63,7 @@ CHEAP_LISTS = FilterCosts(missed_share=0.01, spread_factor=1, usual_ns=50, liste
 
 OPENERS: dict[str, Opener] = {
     "exact": lambda item_vectors_ID, _: ExactSearcher(item_vectors_ID),
-    "device": lambda item_vectors_ID, _: DeviceSearcher(item_vectors_ID, ON_CPU),
+    "device": lambda item_vectors_ID, _: DeviceSearcher(item_vectors_ID, ON_CPU, Handover()),
     "device, live": open_live_on_device,
     "memo": lambda item_vectors_ID, _: MemoSearcher(ExactSearcher(item_vectors_ID)),
     "flat": opener("flat", {}),

@@ -72,6 +72,24 @@ def test_an_answer_stays_when_the_next_batch_of_its_shape_is_encoded(bucketed: B
     np.testing.assert_array_equal(answer.vectors_BKD, before_BKD)
 
 
+def test_the_newest_interests_stay_on_the_device_until_the_next_ones_do(bucketed: BucketedEncoder) -> None:
+    answers = []
+    for seed in range(2):
+        vectors_QD = bucketed.encode(batch_of([4, 2, 1], seed)).vectors_BKD.reshape(-1, 8)
+        left = bucketed.handover.find(vectors_QD.copy())
+        assert left is not None
+        answers.append((vectors_QD, left))
+    assert bucketed.handover.find(answers[0][0]) is None
+    for vectors_QD, left in answers:
+        np.testing.assert_array_equal(left.numpy().reshape(-1, 8)[: len(vectors_QD)], vectors_QD)
+
+
+def test_with_graphs_nothing_is_left_where_the_next_batch_will_write(release_v1: Path) -> None:
+    encoder = opened(release_v1, graphs=True)
+    vectors_QD = encoder.encode(batch_of([3])).vectors_BKD.reshape(-1, 8)
+    assert encoder.handover.find(vectors_QD) is None
+
+
 def test_the_thread_of_the_graphs_ends_with_its_encoder(release_v1: Path) -> None:
     before = set(threading.enumerate())
     encoder = opened(release_v1, graphs=True)
