@@ -23,6 +23,7 @@ from unbraid_client import (
     RecallStatus,
     Recommendation,
     RecommendResult,
+    SecurityStatus,
     ServerStatus,
 )
 
@@ -108,6 +109,7 @@ def print_status(status: ServerStatus, console: Console) -> None:
         "device": f"{device.active} (asked for {device.requested}{'; ' * bool(device.reason)}{device.reason})",
         **({"retrieval": f"{device.retrieval} ({device.retrieval_reason})"} if device.retrieval else {}),
         "providers": f"{', '.join(device.providers)}, {device.intra_op_thread_count} thread(s) a call",
+        "security": _security(status.security),
         "worker": f"{status.worker_number} of {status.worker_count}",
         "users": str(status.user_count),
         "calls at once": str(status.max_concurrent_calls),
@@ -125,6 +127,15 @@ def _catalogue(item_count: int, status: CatalogueStatus) -> str:
         parts.append(f"{status.homeless_item_count:,} not shown, because they have no vector of this space")
     if status.rebuild_reason:
         parts.append(status.rebuild_reason)
+    return "; ".join(parts)
+
+
+def _security(status: SecurityStatus) -> str:
+    expire_time = status.certificate_expire_time
+    parts = ["no TLS" if expire_time is None else f"TLS, certificate until {_minute(expire_time)}"]
+    parts.append("callers are authenticated" if status.authenticated else "no authentication")
+    if status.refused_files:
+        parts.append(f"changed and refused, see the log: {', '.join(status.refused_files)}")
     return "; ".join(parts)
 
 

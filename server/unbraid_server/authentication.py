@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 import grpc
 from structlog.typing import FilteringBoundLogger
@@ -58,10 +59,10 @@ class Authentication:
         return cls(access, signed, now)
 
     @property
-    def problems(self) -> list[str]:
-        """Why files as they are now are not in use."""
-        found = [source.problem for source in (self.access, self.signed) if source is not None]
-        return [problem for problem in found if problem]
+    def files(self) -> list[FollowedFiles[Any]]:
+        """What it follows."""
+        found = [self.access, None if self.signed is None else self.signed.files]
+        return [files for files in found if files is not None]
 
     def identify(self, context: grpc.ServicerContext) -> Principal:
         """Who calls; where there is a token, it alone decides.

@@ -79,14 +79,9 @@ class Certificates:
         self._say()
 
     @property
-    def expire_time_s(self) -> float:
-        """When the certificate in use expires, epoch seconds."""
-        return self._in_use.expire_time.timestamp()
-
-    @property
-    def problem(self) -> str:
-        """Why the files as they are now are not in use; empty where they are."""
-        return self._files.problem
+    def files(self) -> FollowedFiles[CheckedCertificate]:
+        """What the files say."""
+        return self._files
 
     def credentials(self) -> grpc.ServerCredentials:
         """For a port; they follow the files."""

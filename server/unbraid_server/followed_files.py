@@ -31,19 +31,23 @@ class FollowedFiles(Generic[T]):
 
     Raises:
         InvalidInput: the first reading failed.
+
+    Attributes:
+        name: what they hold.
     """
 
     def __init__(self, name: str, paths: Sequence[Path], read: Callable[[], T], log: FilteringBoundLogger) -> None:
-        self._name, self._paths, self._read, self._log = name, paths, read, log
+        self.name = name
+        self._paths, self._read, self._log = paths, read, log
         self._reading = Lock()
         self._seen = self._stamps()
         self._value = read()
-        self._problem = ""
+        self._is_refused = False
 
-    @property
-    def problem(self) -> str:
-        """Why the files as they are now are not what is in use; empty where they are."""
-        return self._problem
+    def is_refused(self) -> bool:
+        """Whether the files as they are now cannot be used, and what they said before counts."""
+        self.current()
+        return self._is_refused
 
     def current(self) -> T:
         """What the files say, or said when they were last good. Never raises, and never waits for another thread."""
@@ -57,17 +61,16 @@ class FollowedFiles(Generic[T]):
     def _read_again(self) -> None:
         # Taken before the files are read, so that what changes meanwhile is read once more.
         self._seen = self._stamps()
+        self._is_refused = True
         try:
             self._value = self._read()
         except InvalidInput as error:
-            self._problem = error.message
-            self._log.error(f"{self._name} refused", error=error.message, still="the last good one")
+            self._log.error(f"{self.name} refused", error=error.message, still="the last good one")
         except Exception:  # noqa: BLE001 - whatever it is: a server that answers goes on with what it has
-            self._problem = "an unexpected error; the log of the server has the cause"
-            self._log.exception(f"{self._name} refused", still="the last good one")
+            self._log.exception(f"{self.name} refused", still="the last good one")
         else:
-            self._problem = ""
-            self._log.info(f"{self._name} taken over")
+            self._is_refused = False
+            self._log.info(f"{self.name} taken over")
 
     def _stamps(self) -> list[Stamp]:
         return [_stamp(path) for path in self._paths]

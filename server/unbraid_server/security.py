@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from functools import partial
+from typing import Any
 
 import grpc
 from structlog.typing import FilteringBoundLogger
@@ -15,6 +17,7 @@ from unbraid_server.audit import Audit
 from unbraid_server.audit_file import AuditFile
 from unbraid_server.authentication import Authentication
 from unbraid_server.certificates import Certificates, TlsFiles, check_certificate
+from unbraid_server.followed_files import FollowedFiles
 from unbraid_server.settings import ServerSettings
 from unbraid_server.signed_tokens import read_key_file
 
@@ -57,6 +60,23 @@ class Security:
         if self._certificates is None:
             return server.add_insecure_port(address)
         return server.add_secure_port(address, self._certificates.credentials())
+
+    @property
+    def is_authenticated(self) -> bool:
+        """Whether callers have to say who they are."""
+        return self._authentication is not None
+
+    @property
+    def certificate_expire_time(self) -> datetime | None:
+        """When the certificate expires; None without TLS."""
+        return None if self._certificates is None else self._certificates.files.current().expire_time
+
+    @property
+    def refused_files(self) -> list[str]:
+        """What followed files hold that cannot be used as they are now."""
+        followed: list[FollowedFiles[Any]] = [] if self._certificates is None else [self._certificates.files]
+        followed += [] if self._authentication is None else self._authentication.files
+        return [files.name for files in followed if files.is_refused()]
 
     def close(self) -> None:
         """Close the audit log, once no call is in progress."""

@@ -131,6 +131,7 @@ class Server:
                 self._watcher,
                 state,
                 self._recall,
+                self._security,
                 settings.max_concurrent_calls,
                 start_time_s=now(),
                 worker_number=worker,

@@ -103,9 +103,9 @@ class SignedTokens:
         self._checked: dict[bytes, _Checked] = {}
 
     @property
-    def problem(self) -> str:
-        """Why the key file as it is now is not in use; empty where it is."""
-        return self._keys.problem
+    def files(self) -> FollowedFiles[KeySet]:
+        """The key file."""
+        return self._keys
 
     def principal(self, token: str) -> Principal:
         """Who a token speaks for.

@@ -15,6 +15,7 @@ from unbraid_server.onnx_session import INTRA_OP_THREADS
 from unbraid_server.recall_monitor import RecallMonitor, RecallSummary
 from unbraid_server.release_watcher import ReleaseWatcher, TakeoverFailure
 from unbraid_server.responses import PROFILES
+from unbraid_server.security import Security
 from unbraid_server.timestamps import timestamp
 from unbraid_server.versions import component_versions
 
@@ -29,6 +30,7 @@ class StatusService(StatusServiceServicer):
         watcher: knows why another one does not.
         state: the state store, for its number of users.
         recall: what the index finds of live questions.
+        security: TLS and authentication.
         max_concurrent_calls: calls that can be in progress at once.
         start_time_s: when the server became ready, epoch seconds.
         worker_number: which of the workers this is, from 1.
@@ -41,6 +43,7 @@ class StatusService(StatusServiceServicer):
         watcher: ReleaseWatcher,
         state: StateStore,
         recall: RecallMonitor,
+        security: Security,
         max_concurrent_calls: int,
         start_time_s: float,
         worker_number: int,
@@ -50,6 +53,7 @@ class StatusService(StatusServiceServicer):
         self._watcher = watcher
         self._state = state
         self._recall = recall
+        self._security = security
         self._max_concurrent_calls = max_concurrent_calls
         self._start_time_s = start_time_s
         self._worker_number = worker_number
@@ -71,6 +75,7 @@ class StatusService(StatusServiceServicer):
             live_recall=_recall_status(self._recall.summary(model)),
             worker_number=self._worker_number,
             worker_count=self._worker_count,
+            security=_security_status(self._security),
         )
 
 
@@ -99,6 +104,16 @@ def _activation_error(failure: TakeoverFailure | None) -> pb.ActivationError | N
         reason=failure.error.reason,
         message=failure.error.message,
         error_time=timestamp(failure.time_s),
+    )
+
+
+def _security_status(security: Security) -> pb.SecurityStatus:
+    expire_time = security.certificate_expire_time
+    return pb.SecurityStatus(
+        encrypted=expire_time is not None,
+        authenticated=security.is_authenticated,
+        certificate_expire_time=None if expire_time is None else timestamp(expire_time.timestamp()),
+        refused_files=security.refused_files,
     )
 
 

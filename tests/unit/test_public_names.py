@@ -13,8 +13,8 @@ PUBLIC_NAMES = {
         EventLike Evidence FieldViolation Interest InterestsResult InvalidRequest IsSet Item ItemPage ItemsResult
         Moment NoneOf NotAllowed NotFound Numbers Overloaded Profile Question RankResult RebuildNews RebuildProgress
         RebuildResult RecallStatus Recommendation RecommendResult ReleasePage ReleaseStatus ReleaseSummary ScoreTerms
-        SearchPlan ServerError ServerStatus SimilarItem SimilarResult Source Times Tls Token Unavailable
-        UnbraidClient UpsertResult
+        SearchPlan SecurityStatus ServerError ServerStatus SimilarItem SimilarResult Source Times Tls Token
+        Unavailable UnbraidClient UpsertResult
     """,
     "unbraid_core.errors": """
         CallerGone Conflict DeviceUnavailable IncompatibleError IntegrityError InvalidInput NotFound Overloaded

@@ -28,7 +28,7 @@ from unbraid_client.releases import (
     ReleasePage,
     ReleaseSummary,
 )
-from unbraid_client.tls import Tls
+from unbraid_client.tls import SecurityStatus, Tls
 from unbraid_client.types import (
     ActivationError,
     Basis,
@@ -101,6 +101,7 @@ __all__ = [
     "ReleaseSummary",
     "ScoreTerms",
     "SearchPlan",
+    "SecurityStatus",
     "ServerError",
     "ServerStatus",
     "SimilarItem",

@@ -12,6 +12,7 @@ from unbraid.v1 import filter_pb2, status_pb2
 from unbraid.v1 import recommendation_pb2 as pb
 from unbraid_client.errors import error_of_status
 from unbraid_client.questions import Answer, BatchResult, Question, RankResult, SimilarItem, SimilarResult
+from unbraid_client.tls import SecurityStatus
 from unbraid_client.types import (
     ActivationError,
     Basis,
@@ -168,6 +169,17 @@ def server_status(response: status_pb2.GetStatusResponse) -> ServerStatus:
         catalogue=_catalogue_status(response.catalogue),
         worker_number=response.worker_number,
         worker_count=response.worker_count,
+        security=_security_status(response.security),
+    )
+
+
+def _security_status(status: status_pb2.SecurityStatus) -> SecurityStatus:
+    expires = status.HasField("certificate_expire_time")
+    return SecurityStatus(
+        encrypted=status.encrypted,
+        authenticated=status.authenticated,
+        certificate_expire_time=_utc(status.certificate_expire_time) if expires else None,
+        refused_files=tuple(status.refused_files),
     )
 
 

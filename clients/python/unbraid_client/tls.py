@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import grpc
 
-__all__ = ["Tls"]
+__all__ = ["SecurityStatus", "Tls"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,3 +46,13 @@ class Tls:
             None if path is None else Path(path).read_bytes() for path in (self.ca, self.key, self.certificate)
         )
         return grpc.ssl_channel_credentials(ca, key, certificate)
+
+
+@dataclass(frozen=True, slots=True)
+class SecurityStatus:
+    """TLS and authentication; ``refused_files`` were changed and cannot be used, so what they said before counts."""
+
+    encrypted: bool
+    authenticated: bool
+    certificate_expire_time: datetime | None
+    refused_files: tuple[str, ...]

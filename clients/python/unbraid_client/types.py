@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from unbraid_client.tls import SecurityStatus
+
 __all__ = [
     "ActivationError",
     "Basis",
@@ -291,3 +293,4 @@ class ServerStatus:
     catalogue: CatalogueStatus
     worker_number: int
     worker_count: int
+    security: SecurityStatus

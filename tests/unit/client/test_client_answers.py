@@ -31,6 +31,7 @@ from unbraid_client import (
     ReleaseStatus,
     ScoreTerms,
     SearchPlan,
+    SecurityStatus,
     ServerStatus,
     Source,
     UnbraidClient,
@@ -179,6 +180,12 @@ def test_status_answer_becomes_values(server: ScriptedServer, call: Call) -> Non
             ),
             worker_number=2,
             worker_count=4,
+            security=status_pb2.SecurityStatus(
+                encrypted=True,
+                authenticated=True,
+                certificate_expire_time=Timestamp(seconds=NOON_S),
+                refused_files=["access file"],
+            ),
         )
     )
 
@@ -194,6 +201,9 @@ def test_status_answer_becomes_values(server: ScriptedServer, call: Call) -> Non
         catalogue=CatalogueStatus(3, 2, 1, 9, "much changed"),
         worker_number=2,
         worker_count=4,
+        security=SecurityStatus(
+            encrypted=True, authenticated=True, certificate_expire_time=NOON, refused_files=("access file",)
+        ),
     )
 
 

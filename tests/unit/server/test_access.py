@@ -211,6 +211,9 @@ def test_tokens_come_and_go_while_the_server_runs(
     assert caller.status(bearer(first)).release.release_id
     [line] = capsys.readouterr().err.splitlines()
     assert json.loads(line)["event"] == "access file refused"
+    status = caller.status(bearer(first)).security
+    assert (status.encrypted, status.authenticated) == (False, True)
+    assert status.refused_files == ["access file"]
 
 
 def test_signed_tokens_are_accepted_and_forged_ones_are_not(

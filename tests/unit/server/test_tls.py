@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from unbraid.v1.status_pb2 import GetStatusRequest
+from unbraid.v1.status_pb2 import GetStatusRequest, SecurityStatus
 from unbraid.v1.status_pb2_grpc import StatusServiceStub
 from unbraid_core.errors import InvalidInput
 
@@ -47,6 +47,11 @@ def answers_anew(port: int, ca: bytes | None, client: Issued | None = None) -> b
     """Whether a connection that begins now leads to an answer."""
     with closing(trusting(port, ca, client)) as channel:
         return answers(channel)
+
+
+def security(port: int, ca: bytes) -> SecurityStatus:
+    with closing(trusting(port, ca)) as channel:
+        return StatusServiceStub(channel).GetStatus(GetStatusRequest(), timeout=TIMEOUT_S).security
 
 
 @pytest.fixture
@@ -132,11 +137,17 @@ def test_what_cannot_be_used_leaves_the_last_good_certificate_in_place(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     port = listening(**pair)
+    before = security(port, authority.certificate)
+    assert before.encrypted
+    assert not before.refused_files
     spoil(pair["tls_certificate"], authority)
     assert answers_anew(port, authority.certificate)
     assert answers_anew(port, authority.certificate)
     [line] = capsys.readouterr().err.splitlines()
     assert json.loads(line)["event"] == "certificate refused"
+    after = security(port, authority.certificate)
+    assert after.refused_files == ["certificate"]
+    assert after.certificate_expire_time == before.certificate_expire_time
 
 
 def test_with_a_client_ca_only_its_certificates_come_in(

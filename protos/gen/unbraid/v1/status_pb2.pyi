@@ -303,6 +303,46 @@ class ActivationError(_message.Message):
 Global___ActivationError: _TypeAlias = ActivationError  # noqa: Y015
 
 @_typing.final
+class SecurityStatus(_message.Message):
+    """What a server proves to its callers, and demands of them."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENCRYPTED_FIELD_NUMBER: _builtins.int
+    AUTHENTICATED_FIELD_NUMBER: _builtins.int
+    CERTIFICATE_EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    REFUSED_FILES_FIELD_NUMBER: _builtins.int
+    encrypted: _builtins.bool
+    """Whether connections use TLS."""
+    authenticated: _builtins.bool
+    """Whether callers have to say who they are."""
+    @_builtins.property
+    def certificate_expire_time(self) -> _timestamp_pb2.Timestamp:
+        """When the certificate in use expires; absent without TLS."""
+
+    @_builtins.property
+    def refused_files(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Files that were changed and cannot be used as they are now, by what they hold: certificate, access file, key of signed
+        tokens. What they said before counts; the log has the reason.
+        """
+
+    def __init__(
+        self,
+        *,
+        encrypted: _builtins.bool = ...,
+        authenticated: _builtins.bool = ...,
+        certificate_expire_time: _timestamp_pb2.Timestamp | None = ...,
+        refused_files: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["certificate_expire_time", b"certificate_expire_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["authenticated", b"authenticated", "certificate_expire_time", b"certificate_expire_time", "encrypted", b"encrypted", "refused_files", b"refused_files"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SecurityStatus: _TypeAlias = SecurityStatus  # noqa: Y015
+
+@_typing.final
 class GetStatusResponse(_message.Message):
     """The status of a server."""
 
@@ -319,6 +359,7 @@ class GetStatusResponse(_message.Message):
     CATALOGUE_FIELD_NUMBER: _builtins.int
     WORKER_NUMBER_FIELD_NUMBER: _builtins.int
     WORKER_COUNT_FIELD_NUMBER: _builtins.int
+    SECURITY_FIELD_NUMBER: _builtins.int
     user_count: _builtins.int
     """Users known to the state store."""
     max_concurrent_calls: _builtins.int
@@ -357,6 +398,10 @@ class GetStatusResponse(_message.Message):
     def catalogue(self) -> Global___CatalogueStatus:
         """What has changed in the catalogue."""
 
+    @_builtins.property
+    def security(self) -> Global___SecurityStatus:
+        """TLS and authentication."""
+
     def __init__(
         self,
         *,
@@ -371,10 +416,11 @@ class GetStatusResponse(_message.Message):
         catalogue: Global___CatalogueStatus | None = ...,
         worker_number: _builtins.int = ...,
         worker_count: _builtins.int = ...,
+        security: Global___SecurityStatus | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["catalogue", b"catalogue", "device", b"device", "last_activation_error", b"last_activation_error", "live_recall", b"live_recall", "release", b"release", "start_time", b"start_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["catalogue", b"catalogue", "device", b"device", "last_activation_error", b"last_activation_error", "live_recall", b"live_recall", "release", b"release", "security", b"security", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["catalogue", b"catalogue", "device", b"device", "last_activation_error", b"last_activation_error", "live_recall", b"live_recall", "max_concurrent_calls", b"max_concurrent_calls", "release", b"release", "start_time", b"start_time", "user_count", b"user_count", "versions", b"versions", "worker_count", b"worker_count", "worker_number", b"worker_number"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["catalogue", b"catalogue", "device", b"device", "last_activation_error", b"last_activation_error", "live_recall", b"live_recall", "max_concurrent_calls", b"max_concurrent_calls", "release", b"release", "security", b"security", "start_time", b"start_time", "user_count", b"user_count", "versions", b"versions", "worker_count", b"worker_count", "worker_number", b"worker_number"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
