@@ -9,6 +9,7 @@ import grpc
 from google.protobuf.message import DecodeError
 
 from unbraid_core.errors import InvalidInput
+from unbraid_server.roles import OPEN_METHODS
 
 __all__ = ["MessageReader"]
 
@@ -27,7 +28,9 @@ class MessageReader(grpc.ServerInterceptor):
     ) -> grpc.RpcMethodHandler[Request, Response] | None:
         """Have a method take bytes."""
         handler = continuation(handler_call_details)
-        if handler is None or handler.request_deserializer is None:
+        is_open = handler_call_details.method.startswith(OPEN_METHODS)
+        # Health stays as it is: its watches do without a thread, which gRPC learns from its handler.
+        if handler is None or handler.request_deserializer is None or is_open:
             return handler
         read: Deserializer = handler.request_deserializer
         write = handler.response_serializer
