@@ -19,13 +19,13 @@ __all__ = ["AUDITED", "Audit"]
 
 MAX_TARGETS = 10
 
-# For every method that changes something: the ids that the caller names.
+# For every method that changes something: what the caller names.
 AUDITED: Mapping[str, Callable[[Any], Sequence[str]]] = {
     "/unbraid.v1.CatalogService/UpsertItems": lambda request: [item.item_id for item in request.items],
     "/unbraid.v1.CatalogService/DeleteItems": lambda request: request.item_ids,
     "/unbraid.v1.ReleaseService/ActivateRelease": lambda request: [request.release_id],
     "/unbraid.v1.ReleaseService/RollbackRelease": lambda request: [request.active_release_id],
-    "/unbraid.v1.ReleaseService/RebuildIndex": lambda request: [request.release_id],
+    "/unbraid.v1.ReleaseService/RebuildIndex": lambda request: [request.release_id or "the active one"],
 }
 
 

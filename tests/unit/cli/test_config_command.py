@@ -116,6 +116,15 @@ def test_no_release_is_said(config: Command, tmp_path: Path, content: str | None
     assert (code, errors) == (2, ["error: releases: no release is active in releases; see: unbraid release activate"])
 
 
+def test_files_for_tls_and_authentication_are_read(config: Command, tmp_path: Path) -> None:
+    (tmp_path / "access.toml").write_text("[[token]")
+    files = ["--tls-certificate", "c.pem", "--tls-key", "k.pem", "--access-file", "access.toml"]
+    code, _, errors = config("check", "--port", "0", *files)
+    assert code == 2
+    assert "error: tls_certificate: c.pem: No such file or directory" in errors
+    assert any(error.startswith("error: access_file: access.toml is not TOML") for error in errors)
+
+
 def test_an_option_that_serve_does_not_have(config: Command) -> None:
     code, _, errors = config("show", "--prot", "1")
     assert (code, len(errors)) == (2, 1)

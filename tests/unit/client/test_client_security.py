@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import grpc
 import pytest
 
-from unbraid_client import AsyncUnbraidClient, ServerError, Tls, Unavailable, UnbraidClient
+from unbraid_client import AsyncUnbraidClient, Question, ServerError, Tls, Unavailable, UnbraidClient
 from unbraid_client.bearer import is_loopback
 
 if TYPE_CHECKING:
@@ -68,6 +68,8 @@ def call_blocking(target: str, **options: Any) -> None:
             client.get_status()
         with pytest.raises(ServerError):
             list(client.rebuild_index())
+        with pytest.raises(ServerError):
+            list(client.stream_recommend([Question(user_id="7")]))
 
 
 def call_with_asyncio(target: str, **options: Any) -> None:
@@ -77,6 +79,11 @@ def call_with_asyncio(target: str, **options: Any) -> None:
                 await client.get_status()
             with pytest.raises(ServerError):
                 [news async for news in client.rebuild_index()]
+            with pytest.raises(ServerError):
+                [answer async for answer in client.stream_recommend(questions())]
+
+    async def questions() -> AsyncIterator[Question]:
+        yield Question(user_id="7")
 
     asyncio.run(make())
 
@@ -89,7 +96,7 @@ def test_a_token_goes_with_every_call(
     recorder: Recorder, listen: Callable[[grpc.ServerCredentials | None], int], call: Call
 ) -> None:
     call(f"127.0.0.1:{listen(None)}", token="t-1")
-    assert recorder.tokens == [["Bearer t-1"]] * 2
+    assert recorder.tokens == [["Bearer t-1"]] * 3
 
 
 @both_clients
@@ -98,7 +105,7 @@ def test_a_source_of_tokens_is_asked_before_every_call(
 ) -> None:
     numbers = count(1)
     call(f"127.0.0.1:{listen(None)}", token=lambda: f"t-{next(numbers)}")
-    assert recorder.tokens == [["Bearer t-1"], ["Bearer t-2"]]
+    assert recorder.tokens == [["Bearer t-1"], ["Bearer t-2"], ["Bearer t-3"]]
 
 
 @both_clients
@@ -106,7 +113,7 @@ def test_without_a_token_none_is_sent(
     recorder: Recorder, listen: Callable[[grpc.ServerCredentials | None], int], call: Call
 ) -> None:
     call(f"127.0.0.1:{listen(None)}")
-    assert recorder.tokens == [[], []]
+    assert recorder.tokens == [[], [], []]
 
 
 @both_clients
@@ -124,11 +131,11 @@ def test_tls_with_a_certificate_of_the_client(
     port = listen(grpc.ssl_server_credentials([(issued.key, issued.certificate)], authority.certificate, True))
     call(f"localhost:{port}", tls=Tls(ca=ca, certificate=certificate, key=key), token="t-1")
     call(f"127.0.0.1:{port}", tls=Tls(ca=ca, certificate=certificate, key=key, server_name="unbraid"))
-    assert recorder.tokens == [["Bearer t-1"]] * 2 + [[]] * 2
+    assert recorder.tokens == [["Bearer t-1"]] * 3 + [[]] * 3
     wrong_name = Tls(ca=ca, certificate=certificate, key=key, server_name="elsewhere.example")
     with UnbraidClient(f"localhost:{port}", tls=wrong_name) as client, pytest.raises(Unavailable):
         client.get_status(timeout_s=5)
-    assert len(recorder.tokens) == 4
+    assert len(recorder.tokens) == 6
 
 
 @pytest.mark.parametrize("target", ["10.0.0.7:50051", "dns:///recommender:50051", "localhost.example.org:1", "[::2]:5"])
@@ -144,7 +151,7 @@ def test_nor_does_it_through_the_proxy_of_the_environment(
     for name in ("http_proxy", "https_proxy", "grpc_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     call_blocking(f"127.0.0.1:{listen(None)}", token="t-1")
-    assert recorder.tokens == [["Bearer t-1"]] * 2
+    assert recorder.tokens == [["Bearer t-1"]] * 3
 
 
 @pytest.mark.parametrize(
