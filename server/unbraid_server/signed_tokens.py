@@ -82,7 +82,7 @@ KeySet = Mapping[str | None, TrustedKey]
 class SignedTokens:
     """Checks tokens against a key file: one PEM public key, or a JSON Web Key Set.
 
-    A signature costs about 100 us to check, a tenth of a whole call. So what was found good is kept under the hash of
+    To check a signature is a good part of the work of a whole call. So what was found good is kept under the hash of
     the token, until it expires or the key file changes.
 
     Args:
