@@ -37,7 +37,9 @@ class Retrieval(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DeviceOptions:
-    """What operators choose besides the device itself. The defaults suit a machine without a GPU as well.
+    """What operators choose besides the device itself.
+
+    The defaults are for who does not serve but measures or tries a release: it is searched in its index on any machine.
 
     Attributes:
         gpu_id: which GPU, as CUDA counts them.
@@ -51,7 +53,7 @@ class DeviceOptions:
     gpu_memory_mb: int | None = None
     cuda_graphs: bool = False
     tensorrt_cache: Path | None = None
-    retrieval: Retrieval = Retrieval.AUTO
+    retrieval: Retrieval = Retrieval.INDEX
 
 
 DEFAULT_OPTIONS = DeviceOptions()

@@ -12,6 +12,7 @@ from structlog.typing import FilteringBoundLogger
 from unbraid_core.interest_cache import InterestCache
 from unbraid_server.active_model import ActiveModel
 from unbraid_server.allocator import keep_memory_together
+from unbraid_server.bucketed_encoder import shape_ranges
 from unbraid_server.device_options import provider_options
 from unbraid_server.logs import open_log
 from unbraid_server.model import Model, load_model
@@ -93,7 +94,9 @@ def _log_decisions(log: FilteringBoundLogger, settings: ServerSettings, model: M
         device=model.device.active.value,
         device_requested=model.device.requested.value,
         device_reason=model.device.reason,
-        provider_options=provider_options(model.device.providers, model.device.options),
+        provider_options=provider_options(
+            model.device.providers, model.device.options, shape_ranges(manifest.encoder)
+        ),
         retrieval=model.retrieval.active.value,
         retrieval_requested=model.retrieval.requested.value,
         retrieval_reason=model.retrieval.reason,

@@ -218,8 +218,8 @@ class ReleaseStatus:
 class DeviceStatus:
     """Where the encoder runs: the setting, what it led to and why, and the ONNX Runtime providers in order.
 
-    ``retrieval`` says what searches for items: index, or device for an exact comparison there. An older server leaves it
-    and both reasons empty.
+    ``retrieval`` says what searches for items: index, or device for an exact comparison there. It and both reasons are
+    empty where a server is older.
     """
 
     requested: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+from dataclasses import replace
 from pathlib import Path
 
 import onnxruntime
@@ -28,6 +29,7 @@ from unbraid_server.settings import ServerSettings
 RUNTIME = Path(onnxruntime.__file__).parent / "capi"
 WITH_GPU = Path("/dev/nvidiactl").exists()
 CACHE = DeviceOptions(tensorrt_cache=Path("engines"))
+AUTO = DeviceOptions(retrieval=Retrieval.AUTO)
 EVERYTHING = DeviceOptions(gpu_id=1, gpu_memory_mb=2048, cuda_graphs=True)
 
 
@@ -136,11 +138,11 @@ def test_on_the_cpu_the_index_searches_unless_the_setting_demands_otherwise(
 @pytest.mark.parametrize(
     ("options", "matrix_mb", "active"),
     [
-        (DeviceOptions(), 2048, Retrieval.DEVICE),
-        (DeviceOptions(), 2049, Retrieval.INDEX),
-        (DeviceOptions(gpu_memory_mb=4096), 1024, Retrieval.DEVICE),
-        (DeviceOptions(gpu_memory_mb=4096), 1025, Retrieval.INDEX),
-        (DeviceOptions(gpu_memory_mb=65_536), 2049, Retrieval.INDEX),
+        (AUTO, 2048, Retrieval.DEVICE),
+        (AUTO, 2049, Retrieval.INDEX),
+        (replace(AUTO, gpu_memory_mb=4096), 1024, Retrieval.DEVICE),
+        (replace(AUTO, gpu_memory_mb=4096), 1025, Retrieval.INDEX),
+        (replace(AUTO, gpu_memory_mb=65_536), 2049, Retrieval.INDEX),
         (DeviceOptions(retrieval=Retrieval.DEVICE), 2048, Retrieval.DEVICE),
     ],
 )

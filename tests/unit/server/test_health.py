@@ -90,7 +90,7 @@ def test_status_describes_release_device_versions_and_limits(
     assert release.created_time.ToDatetime().isoformat() == "2026-01-01T12:00:00"
     assert (status.device.requested, status.device.active) == ("cpu", "cpu")
     assert status.device.reason == "the setting demands it"
-    assert (status.device.retrieval, status.device.retrieval_reason) == ("index", "the encoder runs on the CPU")
+    assert (status.device.retrieval, status.device.retrieval_reason) == ("index", "the setting demands it")
     assert (list(status.device.providers), status.device.intra_op_thread_count) == (["CPUExecutionProvider"], 1)
     versions = {component.name: component.version for component in status.versions}
     assert set(versions) == {"unbraid", "onnxruntime", "faiss", "numpy", "grpcio", "python"}
