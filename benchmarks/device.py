@@ -33,10 +33,11 @@ from rich.console import Console
 from rich.table import Table
 
 from unbraid_core.encoding import pad_histories
+from unbraid_core.errors import DeviceUnavailable
 from unbraid_core.release import Release, ReleaseStore
 from unbraid_core.types import FloatArray, History, HistoryBatch, Query
 from unbraid_index.exact import ExactSearcher
-from unbraid_server.device import Device
+from unbraid_server.device import Device, choose_device
 from unbraid_server.device_options import DeviceOptions, Retrieval, provider_options
 from unbraid_server.model import Model, load_model
 
@@ -170,6 +171,10 @@ def main() -> int:
         tensorrt_cache=given.tensorrt_cache,
         retrieval=Retrieval.DEVICE,
     )
+    try:
+        choose_device(given.device, ort.get_available_providers(), options)
+    except DeviceUnavailable as error:
+        parser.error(error.message)
     with tempfile.TemporaryDirectory() as folder:
         store = ReleaseStore(Path(folder))
         release_id = publish_synthetic_release(store, given.items, "an item", datetime.now(UTC))
