@@ -20,14 +20,23 @@ from unbraid_client import (
     Interest,
     InterestsResult,
     Profile,
+    RankResult,
     RecallStatus,
     Recommendation,
     RecommendResult,
     SecurityStatus,
     ServerStatus,
+    SimilarResult,
 )
 
-__all__ = ["print_interests", "print_recent_events", "print_recommendations", "print_status", "to_json"]
+__all__ = [
+    "print_interests",
+    "print_ranking",
+    "print_recent_events",
+    "print_recommendations",
+    "print_status",
+    "to_json",
+]
 
 BAR_WIDTH = 12
 DEAD_BELOW_SHARE = 0.01
@@ -49,6 +58,17 @@ def print_recommendations(result: RecommendResult, console: Console) -> None:
         console.print(f"of these the user is expected to take {result.expected_precision:.1%}", style="dim")
     console.print(f"{_score_legend(result, terms)}; # is the interest behind it", style="dim")
     _print_footer(console, result, f"basis {result.basis} · profile {result.profile}{_matches(result)}")
+
+
+def print_ranking(result: RankResult, console: Console) -> None:
+    """The items with every term of their scores, then those that nobody knows."""
+    terms = _terms_shown(result.items)
+    console.print(_recommendation_table(result.items, terms))
+    console.print()
+    for item_id in result.unknown_item_ids:
+        console.print(f"{item_id}: not in the catalogue", style="yellow", markup=False, soft_wrap=True)
+    console.print(f"{_score_legend(result, terms)}; # is the interest behind it", style="dim")
+    _print_footer(console, result, f"basis {result.basis} · profile {result.profile}")
 
 
 def _matches(result: RecommendResult) -> str:
@@ -146,7 +166,7 @@ def _live_recall(recall: RecallStatus) -> str:
     return f"{figures}; rebuild due: {recall.rebuild_reason}" if recall.rebuild_reason else figures
 
 
-def to_json(result: RecommendResult | InterestsResult | ServerStatus) -> str:
+def to_json(result: RecommendResult | RankResult | SimilarResult | InterestsResult | ServerStatus) -> str:
     """The whole answer as JSON: times in ISO 8601, durations as protobuf writes them (``86400s``)."""
     return json.dumps(asdict(result), default=_json_value, ensure_ascii=False)
 
@@ -184,7 +204,7 @@ def _terms_shown(recommendations: Sequence[Recommendation]) -> list[str]:
     return names if any(item.terms.frequency for item in recommendations) else names[:-1]
 
 
-def _score_legend(result: RecommendResult, terms: Sequence[str]) -> str:
+def _score_legend(result: RecommendResult | RankResult, terms: Sequence[str]) -> str:
     if result.profile is Profile.LEARNED:
         return f"score = the ranker's own; {' + '.join(terms)} would be that of the formula"
     return f"score = {' + '.join(terms)}"
@@ -238,7 +258,7 @@ def _evidence_table(evidence: Sequence[Evidence]) -> Table:
     return table
 
 
-def _print_footer(console: Console, result: RecommendResult | InterestsResult, note: str) -> None:
+def _print_footer(console: Console, result: RecommendResult | RankResult | InterestsResult, note: str) -> None:
     facts = [note, f"release {result.release_id}", f"as of {_minute(result.as_of)} UTC"]
     if result.ignored_event_count:
         facts.append(f"events left out because the release does not know their item: {result.ignored_event_count}")

@@ -11,6 +11,7 @@ from unbraid_cli.demo import demo
 from unbraid_cli.evaluate import evaluate
 from unbraid_cli.export import export
 from unbraid_cli.inspect import inspect
+from unbraid_cli.item_questions import rank, similar
 from unbraid_cli.load import load
 from unbraid_cli.recommend import interests, recommend, status
 from unbraid_cli.report import report
@@ -52,6 +53,8 @@ app.add_typer(token.app, name="token", rich_help_panel=SERVING)
 app.add_typer(config.app, name="config", rich_help_panel=SERVING)
 app.add_typer(items.app, name="items", rich_help_panel=SERVING)
 app.command(rich_help_panel=SERVING)(recommend)
+app.command(rich_help_panel=SERVING)(rank)
+app.command(rich_help_panel=SERVING)(similar)
 app.command(rich_help_panel=SERVING)(interests)
 app.command(rich_help_panel=SERVING)(status)
 app.command(rich_help_panel=SERVING)(load)

@@ -17,7 +17,7 @@ from unbraid_client import Event, Profile
 from unbraid_client.channel import DEFAULT_TARGET
 from unbraid_core.errors import InvalidInput
 
-__all__ = ["interests", "recommend", "status"]
+__all__ = ["AsOf", "Filters", "HistoryFile", "User", "interests", "known_events", "recommend", "status"]
 
 User = Annotated[str | None, typer.Option("--user", help="A user that the server knows.")]
 HistoryFile = Annotated[
@@ -55,7 +55,7 @@ def recommend(
 ) -> None:
     """Print the recommendations for a user or a history, and why."""
     conditions = [parse_condition(text) for text in filters or ()]
-    events = _events(user, history)
+    events = known_events(user, history)
     moment = None if as_of is None else parse_time(as_of, "--as-of")
     with connected(server) as client:
         result = client.recommend(
@@ -85,7 +85,7 @@ def interests(
     as_json: Json = False,
 ) -> None:
     """Print the interests of a user or a history, and the events behind each."""
-    events = _events(user, history)
+    events = known_events(user, history)
     moment = None if as_of is None else parse_time(as_of, "--as-of")
     with connected(server) as client:
         result = client.get_interests(user_id=user, history=events, as_of=moment, evidence_limit=evidence)
@@ -105,7 +105,12 @@ def status(server: Server = DEFAULT_TARGET, as_json: Json = False) -> None:
         print_status(result, console)
 
 
-def _events(user: str | None, history: Path | None) -> list[Event] | None:
+def known_events(user: str | None, history: Path | None) -> list[Event] | None:
+    """The events of a file; None for a user of the server.
+
+    Raises:
+        InvalidInput: both or neither are given, or the file cannot be read.
+    """
     if (user is None) == (history is None):
         raise InvalidInput("--user", "give either --user or --history")
     return None if history is None else read_history(history)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +17,7 @@ from grpc_status import rpc_status
 
 from unbraid.v1 import recommendation_pb2 as pb
 from unbraid.v1 import recommendation_pb2_grpc, status_pb2, status_pb2_grpc
+from unbraid_cli.app import run
 from unbraid_client import AsyncUnbraidClient, UnbraidClient
 
 Step = Callable[[grpc.ServicerContext], Message]
@@ -129,3 +131,23 @@ def call(request: pytest.FixtureRequest, server: ScriptedServer) -> Call:
         return asyncio.run(awaited(method, **arguments))
 
     return blocking if request.param == "blocking" else with_asyncio
+
+
+class Unbraid(Protocol):
+    """Runs a command and returns exit code, stdout and stderr."""
+
+    def __call__(self, *arguments: str) -> tuple[int, str, str]: ...
+
+
+@pytest.fixture
+def unbraid(server: ScriptedServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Unbraid:
+    monkeypatch.setenv("UNBRAID_SERVER", server.target)
+    monkeypatch.setenv("COLUMNS", "140")
+
+    def command(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["unbraid", *arguments])
+        code = run()
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return command

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import socket
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import grpc
 import pytest
@@ -15,32 +14,11 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from unbraid.v1 import recommendation_pb2 as pb
 from unbraid.v1 import status_pb2
-from unbraid_cli.app import run
 
 if TYPE_CHECKING:
-    from tests.unit.client.conftest import ScriptedServer
+    from tests.unit.client.conftest import ScriptedServer, Unbraid
 
 NOON_S = 893_419_200
-
-
-class Unbraid(Protocol):
-    """Runs a command and returns exit code, stdout and stderr."""
-
-    def __call__(self, *arguments: str) -> tuple[int, str, str]: ...
-
-
-@pytest.fixture
-def unbraid(server: ScriptedServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Unbraid:
-    monkeypatch.setenv("UNBRAID_SERVER", server.target)
-    monkeypatch.setenv("COLUMNS", "140")
-
-    def command(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["unbraid", *arguments])
-        code = run()
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return command
 
 
 def interest(index: int, share: float, half_life_s: int, *titles: str) -> pb.Interest:
