@@ -9,7 +9,7 @@ FIRST_DELAY_S, LONGEST_DELAY_S = 0.5, 30.0
 
 
 class Backoff:
-    """None after a life of ten seconds, nor after the first shorter one; then half a second, doubled each time to 30."""
+    """None after a life of ten seconds, nor after the first shorter one; then half a second, doubled each time."""
 
     def __init__(self) -> None:
         self._early_ends = 0
