@@ -62,6 +62,8 @@ def test_the_environment_can_name_the_file_and_a_flag_another_one(
         ("port = true", "port: True: Input should be a valid integer"),
         ("port = 1.5", "port: 1.5: Input should be a valid integer"),
         ("port = 65536", "port: 65536: Input should be less than or equal to 65535"),
+        ('workers = "2"', "workers: '2': Input should be a valid integer, or: Input should be 'auto'"),
+        ("workers = 0", "workers: 0: Input should be greater than or equal to 1"),
         ('insecure = "yes"', "insecure: 'yes': Input should be a valid boolean"),
         ("grace_s = inf", "grace_s: inf: Input should be a finite number"),
     ],
