@@ -2,92 +2,176 @@
 
     python -m benchmarks.closed_loop ITEMS USERS
 
-It takes orders: target, method, callers, seconds. One thread a connection plays all callers of it, so that the load
-takes as little of the machine as Python allows.
+It takes orders: form and target of the requests, callers, seconds. One thread a connection plays all callers of it, so
+that the load takes as little of the machine as Python allows.
 """
 
 from __future__ import annotations
 
+import base64
 import itertools
+import json
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import grpc
 import numpy as np
+from benchmarks.closed_loop_http import http_latencies, http_request
 from benchmarks.ordered_process import answer_orders
 from benchmarks.serving_requests import recommend_requests
 
+from unbraid.v1 import recommendation_pb2 as pb
+
+SERVICE = "/unbraid.v1.RecommendationService"
 CALLERS_OF_A_CONNECTION = 8
-UNLIMITED = -1
+BATCH = 32
+OPTIONS = (("grpc.use_local_subchannel_pool", 1), ("grpc.max_receive_message_length", -1))
+
+
+class Load:
+    """The requests in every form, and who sends them.
+
+    Args:
+        requests: one question each.
+    """
+
+    def __init__(self, requests: list[pb.RecommendRequest]) -> None:
+        self._requests = requests
+        self._cycles: dict[tuple[str, str], Iterator[bytes]] = {}
+
+    def run(self, form: str, target: str, callers: int, seconds: float) -> dict[str, Any]:
+        """Play so many callers for so long.
+
+        Args:
+            form: recommend, batch (32 questions a call) and stream of our own service; http and json of others.
+            target: host:port, or a URL where the form is one of HTTP.
+            callers: of a stream, questions that are on their way at any moment.
+            seconds: how long.
+        """
+        requests = self._cycles.setdefault((form, target), itertools.cycle(list(self._messages(form, target))))
+        play = {"recommend": unary_latencies("Recommend"), "batch": unary_latencies("BatchRecommend")}
+        play |= {"stream": stream_latencies, "http": http_latencies, "json": http_latencies}
+        began_s, began_cpu_s = time.perf_counter(), time.process_time()
+        latencies_s = play[form](requests, target, callers, seconds)
+        return {
+            "calls": len(latencies_s) * (BATCH if form == "batch" else 1),
+            "wall_s": time.perf_counter() - began_s,
+            "load_cpu_s": time.process_time() - began_cpu_s,
+            "p50_s": float(np.quantile(latencies_s, 0.5)),
+            "p99_s": float(np.quantile(latencies_s, 0.99)),
+        }
+
+    def _messages(self, form: str, target: str) -> Iterator[bytes]:
+        match form:
+            case "batch":
+                for start in range(0, len(self._requests), BATCH):
+                    some = self._requests[start : start + BATCH]
+                    yield pb.BatchRecommendRequest(requests=some).SerializeToString()
+            case "stream":
+                for request in self._requests:
+                    yield pb.StreamRecommendRequest(request=request).SerializeToString()
+            case _:
+                for request in self._requests:
+                    yield written(form, target, request.SerializeToString())
+
+
+def written(form: str, target: str, message: bytes) -> bytes:
+    """A RecommendRequest as it goes to a server."""
+    match form:
+        case "http":
+            return http_request(target, message, "application/octet-stream")
+        case "json":
+            body = json.dumps({"request": base64.b64encode(message).decode()}).encode()
+            return http_request(target, body, "application/json")
+        case _:
+            return message
 
 
 class Caller:
-    """Asks until it is too late."""
+    """Asks until it is too late; a call that fails ends the benchmark."""
 
     def __init__(
         self, ask: grpc.UnaryUnaryMultiCallable[bytes, bytes], requests: Iterator[bytes], until_s: float
     ) -> None:
         self._ask, self._requests, self._until_s = ask, requests, until_s
         self._began_s = 0.0
+        self.error: BaseException | None = None
         self.latencies_s: list[float] = []
-        self.failed = 0
         self.done = threading.Event()
 
     def go_on(self) -> None:
         """Ask once more, or stop."""
         self._began_s = time.perf_counter()
-        if self._began_s > self._until_s:
+        if self.error is not None or self._began_s > self._until_s:
             self.done.set()
         else:
             self._ask.future(next(self._requests)).add_done_callback(self._answered)
 
     def _answered(self, call: grpc.Future[bytes]) -> None:
         self.latencies_s.append(time.perf_counter() - self._began_s)
-        self.failed += call.exception() is not None
+        self.error = call.exception()
         self.go_on()
 
 
-def load(requests: Iterator[bytes], target: str, method: str, callers: int, seconds: float) -> dict[str, Any]:
-    """Play so many callers for so long."""
-    options = (("grpc.use_local_subchannel_pool", 1), ("grpc.max_receive_message_length", UNLIMITED))
-    channels = [
-        grpc.insecure_channel(target, [*options, ("connection", number)])
-        for number in range(-(-callers // CALLERS_OF_A_CONNECTION))
-    ]
-    for channel in channels:
-        grpc.channel_ready_future(channel).result()
-    began_s, began_cpu_s = time.perf_counter(), time.process_time()
-    players = [
-        Caller(channels[number % len(channels)].unary_unary(method), requests, began_s + seconds)
-        for number in range(callers)
-    ]
-    for player in players:
-        player.go_on()
-    for player in players:
-        player.done.wait()
-    wall_s, cpu_s = time.perf_counter() - began_s, time.process_time() - began_cpu_s
-    for channel in channels:
-        channel.close()
-    latencies_s = np.concatenate([player.latencies_s for player in players])
-    return {
-        "calls": len(latencies_s),
-        "failed": sum(player.failed for player in players),
-        "wall_s": wall_s,
-        "load_cpu_s": cpu_s,
-        "p50_s": float(np.quantile(latencies_s, 0.5)),
-        "p99_s": float(np.quantile(latencies_s, 0.99)),
-    }
+def unary_latencies(method: str) -> Callable[[Iterator[bytes], str, int, float], list[float]]:
+    """Callers of a method of our service."""
+
+    def play(requests: Iterator[bytes], target: str, callers: int, seconds: float) -> list[float]:
+        count = -(-callers // CALLERS_OF_A_CONNECTION)
+        # Channels of equal options would share a connection.
+        channels = [grpc.insecure_channel(target, (*OPTIONS, ("connection", number))) for number in range(count)]
+        for channel in channels:
+            grpc.channel_ready_future(channel).result()
+        until_s = time.perf_counter() + seconds
+        players = [
+            Caller(channels[number % count].unary_unary(f"{SERVICE}/{method}"), requests, until_s)
+            for number in range(callers)
+        ]
+        for player in players:
+            player.go_on()
+        for player in players:
+            player.done.wait()
+        for channel in channels:
+            channel.close()
+        for player in players:
+            if player.error is not None:
+                raise player.error
+        return [latency_s for player in players for latency_s in player.latencies_s]
+
+    return play
+
+
+def stream_latencies(requests: Iterator[bytes], target: str, callers: int, seconds: float) -> list[float]:
+    """One stream on which so many questions wait for their answers at any moment."""
+    until_s = time.perf_counter() + seconds
+    free = threading.Semaphore(callers)
+    sent_s: list[float] = []
+
+    def questions() -> Iterator[bytes]:
+        while time.perf_counter() < until_s:
+            free.acquire()
+            sent_s.append(time.perf_counter())
+            yield next(requests)
+
+    latencies_s: list[float] = []
+    with grpc.insecure_channel(target, OPTIONS) as channel:
+        stream = channel.stream_stream(f"{SERVICE}/StreamRecommend")
+        for message in stream(questions()):
+            # Only the number of outcomes is of interest, and they come in the order of the questions.
+            outcomes = len(pb.StreamRecommendResponse.FromString(message).outcomes)
+            now_s = time.perf_counter()
+            latencies_s += [now_s - began_s for began_s in sent_s[len(latencies_s) : len(latencies_s) + outcomes]]
+            free.release(outcomes)
+    return latencies_s
 
 
 def main() -> int:
     """Make the requests and answer orders."""
     item_count, user_count = map(int, sys.argv[1:])
-    messages = [request.SerializeToString() for request in recommend_requests(item_count, user_count)]
-    requests = itertools.cycle(messages)
-    answer_orders(lambda **order: load(requests, **order))
+    answer_orders(Load(recommend_requests(item_count, user_count)).run)
     return 0
 
 

@@ -12,6 +12,7 @@ from unbraid_core.release import ReleaseStore
 from unbraid_server.allocator import keep_memory_together
 from unbraid_server.device import Device
 from unbraid_server.model import load_model
+from unbraid_server.recommender import Answer
 from unbraid_server.responses import recommend_response
 
 __all__ = ["PeerPipeline"]
@@ -29,6 +30,6 @@ class PeerPipeline:
         queries = [parsed_query(self._model, pb.RecommendRequest.FromString(request)) for request in requests]
         rankings = self._model.pipeline.recommend(queries)
         return [
-            recommend_response(self._model, query, ranking, 0)
+            recommend_response(Answer(self._model, query, ranking, 0))
             for query, ranking in zip(queries, rankings, strict=True)
         ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,11 +15,16 @@ UNBRAID = [sys.executable, "-m", "unbraid_cli"]
 
 
 @contextmanager
-def server_process(releases: Path, *arguments: str) -> Iterator[tuple[str, int]]:
+def server_process(releases: Path, *arguments: str, **settings: str) -> Iterator[tuple[str, int]]:
     """A server of the active release of a folder: its address and its process id. Its state lies beside the folder."""
+    environment = {**os.environ, **{f"UNBRAID_{name.upper()}": value for name, value in settings.items()}}
     order = ["serve", "--port", "0", "--releases", str(releases), "--state", str(releases.parent / "state.db")]
     with subprocess.Popen(
-        [*UNBRAID, *order, *arguments], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        [*UNBRAID, *order, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=environment,
+        text=True,
     ) as process:
         assert process.stdout
         try:

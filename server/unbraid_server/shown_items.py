@@ -1,4 +1,4 @@
-"""What answers say about items, in wire format and kept: looking it up and writing it would cost the most of an item."""
+"""What answers say about items, in wire format and kept: looking it up and writing it would cost most of an answer."""
 
 from __future__ import annotations
 
