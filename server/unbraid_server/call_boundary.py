@@ -27,12 +27,15 @@ __all__ = ["CallBoundary"]
 Request = TypeVar("Request")
 Response = TypeVar("Response")
 
-CALLERS_FAULT = {
-    grpc.StatusCode.INVALID_ARGUMENT,
-    grpc.StatusCode.NOT_FOUND,
-    grpc.StatusCode.FAILED_PRECONDITION,
-    grpc.StatusCode.UNAUTHENTICATED,
-    grpc.StatusCode.PERMISSION_DENIED,
+# How loud the line about a refused call is, warning where nothing is said. A flood must not fill the log with refusals,
+# which metrics count.
+LEVELS = {
+    grpc.StatusCode.INVALID_ARGUMENT: logging.INFO,
+    grpc.StatusCode.NOT_FOUND: logging.INFO,
+    grpc.StatusCode.FAILED_PRECONDITION: logging.INFO,
+    grpc.StatusCode.UNAUTHENTICATED: logging.INFO,
+    grpc.StatusCode.PERMISSION_DENIED: logging.INFO,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: logging.DEBUG,
 }
 
 
@@ -117,7 +120,7 @@ class _Boundary:
             yield
         except UnbraidError as error:
             code = status_code(error)
-            level = logging.INFO if code in CALLERS_FAULT else logging.WARNING
+            level = LEVELS.get(code, logging.WARNING)
             self.log.log(level, "call refused", **counted(code), error=short(error.message))
             context.abort_with_status(rich_status(error, request_id))
         except Exception:

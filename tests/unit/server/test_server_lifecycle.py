@@ -13,7 +13,7 @@ import pytest
 
 from unbraid.v1 import recommendation_pb2 as pb
 from unbraid.v1.recommendation_pb2_grpc import RecommendationServiceStub
-from unbraid_core.errors import NotFound, Unavailable
+from unbraid_core.errors import NotFound, Overloaded, Unavailable
 from unbraid_core.ports import Event, StateStore, UserEvent
 from unbraid_server.active_model import ActiveModel
 from unbraid_server.logs import open_log
@@ -171,6 +171,16 @@ def test_a_store_that_is_busy_makes_the_call_unavailable_and_tells_when_to_retry
     assert refusal.code is grpc.StatusCode.UNAVAILABLE
     assert refusal.retry.retry_delay.ToSeconds() > 0
     assert json.loads(capsys.readouterr().err)["level"] == "warning"
+
+
+def test_refusals_of_an_overloaded_server_do_not_fill_its_log(
+    serve: Callable[..., Opened], refused: Refused, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, stub = serve(FailingState(Overloaded("too much waits already", 0.5)), level="info")
+    refusal = refused(lambda: stub.Recommend(BY_ID))
+    assert refusal.code is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert refusal.retry.retry_delay.ToSeconds() >= 0
+    assert capsys.readouterr().err == ""
 
 
 def test_every_call_is_logged_at_debug_with_its_facts(
