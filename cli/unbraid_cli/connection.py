@@ -11,7 +11,7 @@ from unbraid_client import Tls, UnbraidClient
 from unbraid_client import Unavailable as ServerUnavailable
 from unbraid_core.errors import InvalidInput, Unavailable
 
-__all__ = ["CONNECTION_VARIABLES", "connected"]
+__all__ = ["CONNECTION_VARIABLES", "connected", "tls_of_environment", "token_of_environment"]
 
 CA, CERTIFICATE, KEY = "UNBRAID_CA", "UNBRAID_CLIENT_CERTIFICATE", "UNBRAID_CLIENT_KEY"
 TLS_NAME, TOKEN, TOKEN_FILE = "UNBRAID_TLS_NAME", "UNBRAID_TOKEN", "UNBRAID_TOKEN_FILE"
@@ -30,7 +30,7 @@ def connected(server: str) -> Iterator[UnbraidClient]:
         Unavailable: no server answers.
     """
     try:
-        client = UnbraidClient(server, tls=_tls(), token=_token())
+        client = UnbraidClient(server, tls=tls_of_environment(), token=token_of_environment())
     except ValueError as error:
         raise InvalidInput("--server", f"{error}; see {CA}") from None
     try:
@@ -43,7 +43,12 @@ def connected(server: str) -> Iterator[UnbraidClient]:
         ) from error
 
 
-def _tls() -> Tls | None:
+def tls_of_environment() -> Tls | None:
+    """How connections are to be encrypted; None for plain text.
+
+    Raises:
+        InvalidInput: the environment says half of something.
+    """
     ca, certificate, key, name = (os.environ.get(variable) or None for variable in (CA, CERTIFICATE, KEY, TLS_NAME))
     if (certificate is None) != (key is None):
         raise InvalidInput(CERTIFICATE, f"a certificate and its key belong together: set {KEY} as well, or neither")
@@ -54,7 +59,12 @@ def _tls() -> Tls | None:
     return Tls(ca=None if ca == SYSTEM_CAS else ca, certificate=certificate, key=key, server_name=name)
 
 
-def _token() -> str | None:
+def token_of_environment() -> str | None:
+    """Who calls; None for nobody.
+
+    Raises:
+        InvalidInput: what there is cannot be a token.
+    """
     path = os.environ.get(TOKEN_FILE)
     source = TOKEN_FILE if path else TOKEN
     token = Path(path).read_text(encoding="utf-8").strip() if path else os.environ.get(TOKEN, "").strip()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from unbraid_cli.connection import connected
+from unbraid_cli.connection import connected, tls_of_environment, token_of_environment
 from unbraid_cli.console import console
 from unbraid_cli.filter_text import parse_condition
 from unbraid_cli.load_view import live_view, report_table
@@ -30,7 +30,9 @@ FAILED = 1
 
 
 def load(
-    call: Annotated[Literal["recommend"], typer.Option(help="What to call.")] = "recommend",
+    call: Annotated[
+        Literal["recommend", "batch-recommend", "stream-recommend"], typer.Option(help="What to call.")
+    ] = "recommend",
     rate: Annotated[
         str | None,
         typer.Option(
@@ -94,6 +96,8 @@ def load(
         connections=connections,
         repeat_share=repeat_share,
         seed=seed,
+        tls=tls_of_environment(),
+        token=token_of_environment(),
     )
     try:
         with live_view(plan) as on_progress:

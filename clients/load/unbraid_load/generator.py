@@ -8,22 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from itertools import cycle
 from random import Random
 
-import grpc.aio
-
 from unbraid_load.arrivals import Step, poisson_times
 from unbraid_load.audience import turns
 from unbraid_load.calls import CALLS
+from unbraid_load.methods import Method
 from unbraid_load.plan import ClosedLoop, LoadPlan, OpenLoop
 from unbraid_load.tally import OK, Tally
 
 __all__ = ["Generator"]
-
-Method = Callable[..., Awaitable[bytes]]
 
 
 class Generator:
@@ -118,10 +114,7 @@ class Generator:
         self.in_flight += 1
         sent_s = time.monotonic()
         try:
-            answer = await next(self._methods)(request, timeout=self._plan.timeout_s)
-            code = OK
-        except grpc.aio.AioRpcError as error:
-            answer, code = b"", error.code().name
+            code, answer = await next(self._methods)(request, self._plan.timeout_s)
         finally:
             self.in_flight -= 1
         if step < 0:

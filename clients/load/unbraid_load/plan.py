@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from unbraid_client import Tls
 from unbraid_load.arrivals import Step
 from unbraid_load.calls import CallKind
 
@@ -54,6 +55,8 @@ class LoadPlan:
         check_share: how many of the answers are read and checked.
         interval_s: how often the processes tell what became of their calls.
         seed: of all that is drawn.
+        tls: how connections are encrypted; plain text where it is None.
+        token: who calls; do not send one in plain text to another machine.
     """
 
     target: str
@@ -69,3 +72,5 @@ class LoadPlan:
     check_share: float = 0.01
     interval_s: float = 0.5
     seed: int = 0
+    tls: Tls | None = None
+    token: str | None = field(default=None, repr=False)

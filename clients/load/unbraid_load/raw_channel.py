@@ -7,6 +7,8 @@ from typing import Any, cast
 import grpc.aio
 
 from unbraid.v1.recommendation_pb2_grpc import RecommendationServiceStub
+from unbraid_client import Tls
+from unbraid_client.bearer import aio_bearers
 
 __all__ = ["open_load_channel", "raw_stub"]
 
@@ -18,9 +20,18 @@ CHANNEL_OPTIONS = (
 )
 
 
-def open_load_channel(target: str) -> grpc.aio.Channel:
-    """A channel that has a connection of its own and passes on every status as it comes."""
-    return grpc.aio.insecure_channel(target, options=CHANNEL_OPTIONS)
+def open_load_channel(target: str, tls: Tls | None, token: str | None) -> grpc.aio.Channel:
+    """A channel that has a connection of its own and passes on every status as it comes.
+
+    Raises:
+        OSError: a file for TLS cannot be read.
+    """
+    bearers = None if token is None else aio_bearers(token)
+    if tls is None:
+        return grpc.aio.insecure_channel(target, options=CHANNEL_OPTIONS, interceptors=bearers)
+    name = () if tls.server_name is None else (("grpc.ssl_target_name_override", tls.server_name),)
+    options = (*CHANNEL_OPTIONS, *name)
+    return grpc.aio.secure_channel(target, tls.credentials(), options=options, interceptors=bearers)
 
 
 def raw_stub(channel: grpc.aio.Channel) -> Any:

@@ -16,6 +16,7 @@ import grpc.aio
 
 from unbraid_load.calls import CALLS
 from unbraid_load.generator import Generator
+from unbraid_load.methods import Method
 from unbraid_load.plan import LoadPlan
 from unbraid_load.raw_channel import open_load_channel, raw_stub
 from unbraid_load.tally import PackedTally
@@ -88,7 +89,7 @@ def work(plan: LoadPlan, number: int, parent: Connection) -> None:
 
 
 async def _work(plan: LoadPlan, number: int, parent: Connection) -> None:
-    channels = [open_load_channel(plan.target) for _ in range(plan.connections)]
+    channels = [open_load_channel(plan.target, plan.tls, plan.token) for _ in range(plan.connections)]
     if all([await _is_connected(channel) for channel in channels]):
         parent.send(Ready())
         order = parent.recv()
@@ -113,7 +114,9 @@ async def _is_connected(channel: grpc.aio.Channel) -> bool:
 async def _generate(
     plan: LoadPlan, number: int, channels: list[grpc.aio.Channel], start_s: float, parent: Connection
 ) -> None:
-    methods: list[Any] = [getattr(raw_stub(channel), CALLS[plan.kind].method) for channel in channels]
+    call = CALLS[plan.kind]
+    stubs: list[Any] = [raw_stub(channel) for channel in channels]
+    methods: list[Method] = [call.form(getattr(stub, call.method)) for stub in stubs]
     generator = Generator(plan, number, methods, start_s)
     measured_from_s = start_s + plan.warm_up_s
     cpu_before_s = 0.0
