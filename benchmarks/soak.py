@@ -1,0 +1,171 @@
+"""Loads a server steadily for minutes, changes its catalogue and its release meanwhile, and looks whether it grows.
+
+    python -m benchmarks.soak [--minutes 10] [--rate 100] [--items 20000]
+
+Recommendations (open loop), batches of 32 (a tenth as many calls), an upsert of 20 items every second, always the same
+items, and an activation of the other of two releases every minute. The kernel is asked every second for memory, threads
+and open files of the server. The first quarter is left out: caches and pools fill up. The slope of the memory is that
+of least squares, with a 95% interval from the means of 20 equal parts, which follow each other too slowly to depend on
+one another. The server grows where the whole interval lies above 1 MB an hour, or the second half has more threads or
+files at the most than the first. Exits with 1 where it grows, or where a call failed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from benchmarks.process_watch import Sample, watched
+from benchmarks.server_process import server_process
+from benchmarks.synthetic_release import item_id, publish_synthetic_release
+from rich.console import Console
+from rich.table import Table
+from scipy.stats import t as student
+
+from unbraid_client import Item, UnbraidClient
+from unbraid_core.release import ReleaseStore
+from unbraid_load import (
+    CallKind,
+    LoadPlan,
+    LoadReport,
+    OpenLoop,
+    Question,
+    Step,
+    draw_histories,
+    prepare,
+    read_item_ids,
+    run_load,
+)
+
+TITLES = ("even", "odd")
+SUBJECTS, HISTORY, LONGEST, BATCH = 3_200, 30, 100, 32
+WATCH_S, UPSERT_S, ACTIVATE_S = 1.0, 1.0, 60.0
+UPSERTED = 20
+WARM_SHARE, PARTS = 0.25, 20
+MOST_GROWTH_MB_H = 1.0
+
+
+def slope_mb_h(samples: Sequence[Sample]) -> tuple[float, float]:
+    """How fast memory that belongs to no file grows, in MB an hour, and half the width of the 95% interval."""
+    parts = [part for part in np.array_split(np.arange(len(samples)), PARTS) if len(part)]
+    hour_P = np.array([np.mean([samples[n].time_s for n in part]) for part in parts]) / 3_600
+    mb_P = np.array([np.mean([samples[n].anonymous_mb for n in part]) for part in parts])
+    centred_P = hour_P - hour_P.mean()
+    slope = float(centred_P @ mb_P / (centred_P @ centred_P))
+    residual_P = mb_P - mb_P.mean() - slope * centred_P
+    freedom = len(parts) - 2
+    error = float(np.sqrt(residual_P @ residual_P / freedom / (centred_P @ centred_P)))
+    return slope, float(student.ppf(0.975, freedom)) * error
+
+
+@contextmanager
+def every(seconds: float, work: Callable[[int], object]) -> Iterator[list[BaseException]]:
+    """Do some work at an interval, in a thread, as long as the context lasts; what it raised is in the list."""
+    enough = threading.Event()
+    raised: list[BaseException] = []
+
+    def keep_working() -> None:
+        number = 0
+        while not enough.wait(seconds):
+            try:
+                work(number)
+            except Exception as error:  # noqa: BLE001 - it is counted, and the soak goes on
+                raised.append(error)
+            number += 1
+
+    thread = threading.Thread(target=keep_working, name="soak")
+    thread.start()
+    try:
+        yield raised
+    finally:
+        enough.set()
+        thread.join()
+
+
+def load(target: str, item_ids: Sequence[str], rate: float, seconds: float, kind: CallKind) -> LoadReport:
+    """A steady open loop."""
+    subjects = draw_histories(item_ids, SUBJECTS, HISTORY, LONGEST, time.time(), seed=0)
+    loop = OpenLoop([Step(rate, seconds)])
+    return run_load(LoadPlan(target, kind, prepare(kind, Question(), subjects, BATCH), loop, timeout_s=10.0))
+
+
+def soak(
+    client: UnbraidClient, target: str, process_id: int, release_ids: Sequence[str], options: argparse.Namespace
+) -> tuple[list[Sample], list[LoadReport], list[BaseException]]:
+    """All load at once; samples of the server, the reports of both loads, and what else failed."""
+    item_ids = read_item_ids(client, options.items)
+    seconds = 60 * options.minutes
+
+    def upsert(number: int) -> None:
+        client.upsert_items([Item(item_id(row), title=f"version {number}") for row in range(UPSERTED)])
+
+    def activate(number: int) -> None:
+        client.activate_release(release_ids[number % len(release_ids)])
+
+    loads = ((options.rate, CallKind.RECOMMEND), (options.rate / 10, CallKind.BATCH_RECOMMEND))
+    with (
+        watched(process_id, WATCH_S) as samples,
+        every(UPSERT_S, upsert) as upserts_failed,
+        every(ACTIVATE_S, activate) as activations_failed,
+        ThreadPoolExecutor(len(loads)) as pool,
+    ):
+        reports = list(pool.map(lambda each: load(target, item_ids, each[0], seconds, each[1]), loads))
+    return samples, reports, [*upserts_failed, *activations_failed]
+
+
+def verdict(samples: Sequence[Sample], reports: Sequence[LoadReport], failed: Sequence[BaseException]) -> bool:
+    """Print what was found, and say whether all is well."""
+    settled = samples[round(WARM_SHARE * len(samples)) :]
+    slope, half_width = slope_mb_h(settled)
+    first, second = settled[: len(settled) // 2], settled[len(settled) // 2 :]
+    table = Table("", "first half", "second half")
+    for name in ("resident_mb", "anonymous_mb", "threads", "files"):
+        halves = ([getattr(sample, name) for sample in half] for half in (first, second))
+        table.add_row(name, *(f"{min(half):.0f} .. {max(half):.0f}" for half in halves))
+    console = Console(width=110)
+    console.print(table)
+    console.print(f"slope {slope:+.1f} MB an hour, 95% [{slope - half_width:+.1f}, {slope + half_width:+.1f}]")
+    unanswered = 0
+    for report in reports:
+        counts = {code: outcome.count for code, outcome in report.total.outcomes.items()}
+        console.print(f"{report.total.offered_rps:.1f} calls a second: {counts}, {len(report.problems)} wrong answers")
+        unanswered += report.total.call_count - report.total.answered_count + len(report.problems)
+    for error in failed[:5]:
+        console.print(f"failed: {error}", style="red", markup=False)
+    grows = slope - half_width > MOST_GROWTH_MB_H or any(
+        max(getattr(sample, name) for sample in second) > max(getattr(sample, name) for sample in first)
+        for name in ("threads", "files")
+    )
+    is_well = not grows and not unanswered and not failed
+    console.print("does not grow, and no call failed" if is_well else "not met", style="green" if is_well else "red")
+    return is_well
+
+
+def main() -> int:
+    """Soak, print what was found; exit with 1 where the server grows or a call failed."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--rate", type=float, default=100.0, help="recommendations a second")
+    parser.add_argument("--items", type=int, default=20_000)
+    options = parser.parse_args()
+    with TemporaryDirectory() as folder:
+        store = ReleaseStore(Path(folder) / "releases")
+        now = datetime.now(UTC)
+        release_ids = [publish_synthetic_release(store, options.items, title, now) for title in TITLES]
+        store.activate(release_ids[-1], now)
+        with server_process(store.root) as (target, process_id), UnbraidClient(target, timeout_s=60.0) as client:
+            found = soak(client, target, process_id, release_ids, options)
+    return int(not verdict(*found))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
