@@ -13,18 +13,17 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+from benchmarks.process_watch import Sample
 from benchmarks.server_process import UNBRAID, server_process
 from benchmarks.steady_load import Call, parse_calls
 from benchmarks.synthetic_release import RECALL, publish_synthetic_release
@@ -42,21 +41,6 @@ POLL_S = 0.05
 NICE = 10
 # What counts as around a takeover: it takes a fraction of a second, and the one that is seen has just ended.
 BEFORE_S, AFTER_S = 1.0, 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class Memory:
-    """Of a process, in megabytes: all that is resident, and what of it belongs to the process alone."""
-
-    resident: float
-    anonymous: float
-
-    @classmethod
-    def of(cls, process_id: int) -> Memory:
-        """Ask the kernel."""
-        status = Path(f"/proc/{process_id}/status").read_text()
-        kilobytes = {name: int(size) for name, size in re.findall(r"^(\w+):\s+(\d+) kB$", status, re.MULTILINE)}
-        return cls(kilobytes["VmRSS"] / 1e3, kilobytes["RssAnon"] / 1e3)
 
 
 @contextmanager
@@ -103,19 +87,29 @@ def play_round(store: ReleaseStore, client: UnbraidClient, title_of: dict[str, s
     return taken_over_s
 
 
+def around(calls: Sequence[Call], takeovers_s: Sequence[float]) -> list[Call]:
+    """Those that were due around a takeover."""
+    return [call for call in calls if any(-BEFORE_S < call.due_s - each_s < AFTER_S for each_s in takeovers_s)]
+
+
+def mixed_up(calls: Sequence[Call], title_of: dict[str, str]) -> list[Call]:
+    """Those whose items are not those of the release that is said to have answered."""
+    return [call for call in calls if call.release_id and call.titles != {title_of[call.release_id]}]
+
+
 def report(
     quiet: Sequence[Call],
     busy: Sequence[Call],
     takeovers_s: Sequence[float],
     title_of: dict[str, str],
-    memory: Sequence[Memory],
+    memory: Sequence[Sample],
 ) -> Table:
     """What the callers noticed."""
     calls = [*quiet, *busy]
-    close = [call for call in busy if any(-BEFORE_S < call.due_s - each_s < AFTER_S for each_s in takeovers_s)]
-    mixed = [call for call in calls if call.release_id and call.titles != {title_of[call.release_id]}]
+    close = around(busy, takeovers_s)
+    mixed = mixed_up(calls, title_of)
     settled = memory[min(SETTLED_AFTER, len(memory)) - 1 :]
-    resident = [each.resident for each in settled]
+    resident = [each.resident_mb for each in settled]
     table = Table("", "")
     table.add_row("calls", f"{len(calls):,}, answered by {len({call.release_id for call in calls})} releases")
     table.add_row("failed", str(sum(call.release_id is None for call in calls)))
@@ -125,7 +119,7 @@ def report(
         table.add_row(f"latency {name}", f"p50 {p50:.1f} ms, p99 {p99:.1f} ms, longest {longest:.1f} ms")
     table.add_row("resident memory", f"{resident[0]:.0f} MB settled, {resident[-1]:.0f} MB at the end")
     table.add_row("  from .. to", f"{min(resident):.0f} .. {max(resident):.0f} MB")
-    first, last = settled[0].anonymous, settled[-1].anonymous
+    first, last = settled[0].anonymous_mb, settled[-1].anonymous_mb
     table.add_row("anonymous memory", f"{first:.0f} MB settled, {last:.0f} MB at the end")
     return table
 
@@ -153,7 +147,7 @@ def main() -> int:
                 memory, takeovers_s = [], []
                 for _ in track(range(options.rounds), "rounds"):
                     takeovers_s.append(play_round(store, client, title_of))
-                    memory.append(Memory.of(process_id))
+                    memory.append(Sample.of(process_id))
     table = report(quiet, busy, takeovers_s, title_of, memory)
     Console(width=110).print(table)
     return int(any(call.release_id is None or call.titles != {title_of[call.release_id]} for call in busy))
