@@ -198,12 +198,12 @@ def report_table(floods: Sequence[Flood], usual: Usual, max_calls: int) -> tuple
 
 
 @contextmanager
-def apart(releases: Path, *arguments: str, **environment: str) -> Iterator[tuple[str, int]]:
+def apart(releases: Path, *arguments: str, **settings: str) -> Iterator[tuple[str, int]]:
     """A server with a core for itself; whatever this process starts afterwards has the others."""
     cores = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, cores[:1])
     try:
-        with server_process(releases, *arguments, **environment) as started:
+        with server_process(releases, *arguments, **settings) as started:
             os.sched_setaffinity(0, cores[1:] or cores)
             yield started
     finally:
@@ -224,7 +224,7 @@ def main() -> int:
     with TemporaryDirectory() as folder:
         store = prepared(options.releases or Path(folder) / "releases", options.items)
         limits = ("--queue-limit", str(options.queue_limit))
-        with apart(store.root, *limits, UNBRAID_MAX_CONCURRENT_CALLS=str(options.max_calls)) as (target, process_id):
+        with apart(store.root, *limits, max_concurrent_calls=str(options.max_calls)) as (target, process_id):
             with UnbraidClient(target, timeout_s=60.0) as client:
                 item_ids = read_item_ids(client, options.items)
             subjects = draw_histories(item_ids, SUBJECTS, HISTORY, LONGEST, time.time(), seed=0)

@@ -4,8 +4,8 @@
 
 Recommendations (open loop), batches of 32 (a tenth as many calls), an upsert of 20 items every second, always the same
 items, and an activation of the other of two releases every minute. Before, all threads of the server are made to work,
-since each keeps a connection and memory of its own for as long as it lives. The kernel is asked every second for memory,
-threads and open files of the server. The first quarter is left out: caches fill up. The slope of the memory is that of
+since each keeps a connection and memory of its own for as long as it lives. The kernel is asked every second for
+memory, threads and open files of the server. The first quarter is left out: caches fill up. The slope of the memory is that of
 least squares, with a 95% interval from the means of 20 equal parts, which are long enough not to depend on each other.
 The server grows where the whole interval lies above 1 MB an hour, or the second half has more threads or files at the
 most than the first. Exits with 1 where it grows, or where a call failed other than by being shed.
@@ -174,7 +174,7 @@ def main() -> int:
         now = datetime.now(UTC)
         release_ids = [publish_synthetic_release(store, options.items, title, now) for title in TITLES]
         store.activate(release_ids[-1], now)
-        limits = {"UNBRAID_MAX_CONCURRENT_CALLS": str(MAX_CALLS)}
+        limits = {"max_concurrent_calls": str(MAX_CALLS)}
         with (
             server_process(store.root, **limits) as (target, process_id),
             UnbraidClient(target, timeout_s=60.0) as client,
