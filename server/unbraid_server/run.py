@@ -94,9 +94,7 @@ def _log_decisions(log: FilteringBoundLogger, settings: ServerSettings, model: M
         device=model.device.active.value,
         device_requested=model.device.requested.value,
         device_reason=model.device.reason,
-        provider_options=provider_options(
-            model.device.providers, model.device.options, shape_ranges(manifest.encoder)
-        ),
+        provider_options=provider_options(model.device.providers, model.device.options, shape_ranges(manifest.encoder)),
         retrieval=model.retrieval.active.value,
         retrieval_requested=model.retrieval.requested.value,
         retrieval_reason=model.retrieval.reason,

@@ -61,7 +61,9 @@ def test_a_server_starts_answers_says_what_it_decided_and_stops(start: Starter, 
     serving, draining, stopped = server.logged()
     assert (serving["event"], draining["event"], stopped["event"]) == ("serving", "draining", "stopped")
     assert serving["release_id"] == server.release_id
-    assert {"device_reason", "provider_options", "index", "encoder_threads", "faiss_threads", "batch_limit"} <= set(serving)
+    assert {"device_reason", "provider_options", "index", "encoder_threads", "faiss_threads", "batch_limit"} <= set(
+        serving
+    )
 
 
 def test_ctrl_c_stops_too(start: Starter) -> None:

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from unbraid.v1 import recommendation_pb2 as pb
-from unbraid_core.errors import CallerGone, Unavailable
+from unbraid_core.errors import CallerGone, InvalidInput, Unavailable
 from unbraid_server.question_window import QuestionWindow
 
 TIMEOUT_S = 20.0
@@ -58,6 +58,15 @@ def test_what_has_arrived_is_taken_before_the_end() -> None:
     window.end()
     assert ids(window) == ["a"]
     assert ids(window) == []
+
+
+def test_what_was_wrong_with_the_next_question_is_said_after_those_before() -> None:
+    window = QuestionWindow(4)
+    window.put(question("a"))
+    window.end(InvalidInput("request", "no message"))
+    assert ids(window) == ["a"]
+    with pytest.raises(InvalidInput, match="request: no message"):
+        window.take()
 
 
 def test_a_server_that_stops_lets_nothing_in_and_the_rest_out(reader: ThreadPoolExecutor) -> None:
