@@ -56,7 +56,10 @@ from unbraid_core.types import (
     Scoring,
 )
 
-__all__ = ["STAGES", "Described", "Pipeline"]
+__all__ = ["STAGES", "Described", "Pipeline", "StageWatch"]
+
+# Told the name of every stage when it begins.
+StageWatch = Callable[[str], None]
 
 
 class Described(NamedTuple):
@@ -105,10 +108,14 @@ class Pipeline:
     attributes: Attributes | None = None
     cache: InterestCache | None = None
 
-    def recommend(self, queries: Sequence[Query]) -> list[Ranking]:
+    def recommend(self, queries: Sequence[Query], watch: StageWatch | None = None) -> list[Ranking]:
         """Answer a batch of queries; no answer depends on the others in its batch.
 
         A ranking is shorter than its limit only if fewer items of the catalogue are allowed.
+
+        Args:
+            queries: of one batch.
+            watch: who measures the stages; the pipeline itself has no clock.
 
         Raises:
             InvalidInput: a query wants profile ``learned``, and there is no ranker, or filters by what the catalogue
@@ -117,7 +124,9 @@ class Pipeline:
         for query in queries:
             self.check(query)
         drafts = [Draft(query) for query in queries]
-        for stage in STAGES.values():
+        for name, stage in STAGES.items():
+            if watch is not None:
+                watch(name)
             stage(self, drafts)
         return [draft.ranking() for draft in drafts]
 

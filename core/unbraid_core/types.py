@@ -273,3 +273,8 @@ class Ranking:
     plan: SearchPlan | None
     matching_count: int | None
     allowed_count: int
+
+    @property
+    def candidate_count(self) -> int:
+        """How many candidates were ranked."""
+        return len(self.row_R) + self.removed.get("improbable", 0) + self.removed["beyond_limit"]

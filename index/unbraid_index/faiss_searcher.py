@@ -20,6 +20,7 @@ from unbraid_core.release import FilterCosts
 from unbraid_core.types import BoolArray, FloatArray, IntArray, SearchHits, SearchPlan
 from unbraid_index.contract import checked_allowed, checked_queries, padded_hits
 from unbraid_index.family import Family, family_named
+from unbraid_index.lists import list_imbalance
 from unbraid_index.planner import FilterPlanner
 from unbraid_index.rescoring import rescored, ties_by_row
 from unbraid_index.scan import scan
@@ -111,6 +112,11 @@ class FaissSearcher:
     def index(self) -> faiss.Index:
         """What is searched; it must not be changed."""
         return self._index
+
+    @property
+    def list_imbalance(self) -> float:
+        """The longest inverted list over the mean one; 1 where there are none. It takes a look at every list."""
+        return list_imbalance(self._index)
 
     @property
     def most_effort(self) -> int:

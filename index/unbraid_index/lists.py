@@ -11,7 +11,7 @@ import numpy as np
 from unbraid_core.item_vectors import ItemVectors
 from unbraid_core.types import FloatArray, IntArray
 
-__all__ = ["RowLists"]
+__all__ = ["RowLists", "list_imbalance"]
 
 SAMPLES_PER_LIST = 16
 LISTS_AT_ONCE = 1_024
@@ -57,6 +57,21 @@ class RowLists:
             centre_LD=direction_LD * reach_L[:, None],
             spread_L=spread_L.astype(np.float32),
         )
+
+
+def list_imbalance(index: faiss.Index) -> float:
+    """The longest list of an IVF over the mean one: a search that looks into it costs that many times more.
+
+    1 where the lists are equally long, or where the index has none.
+    """
+    if isinstance(index, faiss.IndexRefine):
+        return list_imbalance(faiss.downcast_index(index.base_index))
+    if not isinstance(index, faiss.IndexIVF) or index.ntotal == 0:
+        return 1.0
+    lists = index.invlists
+    assert lists is not None
+    longest: int = max(lists.list_size(number) for number in range(index.nlist))
+    return longest * index.nlist / index.ntotal
 
 
 def _rows_of(index: faiss.IndexIVF, number: int) -> IntArray:

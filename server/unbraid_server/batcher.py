@@ -17,6 +17,7 @@ from typing import Any, Protocol, TypeVar
 
 from unbraid_core.errors import CallerGone, Overloaded
 from unbraid_core.types import Query, Ranking
+from unbraid_server.batch_record import UNWATCHED, BatchRecord, BatchWatch, ShedReason, Turn
 from unbraid_server.fair_queue import FairQueue
 from unbraid_server.model import Model
 
@@ -48,7 +49,9 @@ class _Job:
     finish: Callable[[list[Ranking]], Any]
     turn: Lock
     batch: list[_Job] = field(default_factory=list)  # what this job has to answer, itself first
+    rankings: list[Ranking] = field(default_factory=list)
     answer: Any = None  # what ``finish`` returned
+    record: BatchRecord | None = None
     error: Exception | None = None
 
 
@@ -58,12 +61,20 @@ class Batcher:
     Args:
         batch_limit: queries that are answered together.
         queue_limit: queries that may wait; more are refused at once.
-        clock: seconds, never back.
+        clock: seconds, never back; what the estimate of a wait rests on.
+        watch: who wants to know how batches go.
     """
 
-    def __init__(self, batch_limit: int, queue_limit: int, clock: Callable[[], float] = time.perf_counter) -> None:
+    def __init__(
+        self,
+        batch_limit: int,
+        queue_limit: int,
+        clock: Callable[[], float] = time.perf_counter,
+        watch: BatchWatch = UNWATCHED,
+    ) -> None:
         self._batch_limit = batch_limit
         self._clock = clock
+        self._watch = watch
         self._lock = Lock()
         self._waiting: FairQueue[_Job] = FairQueue(queue_limit)
         self._is_answering = False
@@ -101,6 +112,7 @@ class Batcher:
             CallerGone: nobody waits for the answer any more.
             InvalidInput: as ``Pipeline.recommend``.
         """
+        asked_s = time.perf_counter()
         job = _Job(model, queries, caller, finish, Lock())
         job.turn.acquire()
         self._enter(job, client)
@@ -109,6 +121,7 @@ class Batcher:
         batch, job.batch = job.batch, []
         if batch:
             self._lead(batch)
+        self._watch.taken(Turn(queries, asked_s, job.rankings, job.record))
         if job.error is not None:
             raise job.error
         answer: Answer = job.answer
@@ -125,8 +138,10 @@ class Batcher:
             wait_s = self._query_s * (self._waiting.weight + len(job.queries))
             remaining_s = job.caller.time_remaining()
             if remaining_s is not None and remaining_s < wait_s:
+                self._watch.shed(ShedReason.DEADLINE)
                 raise _overloaded(f"an answer takes about {wait_s:.2g} s now, the deadline is earlier", wait_s)
             for displaced in self._waiting.put(client, job, len(job.queries)):
+                self._watch.shed(ShedReason.QUEUE_FULL)
                 displaced.error = _overloaded(f"{self._waiting.weight} questions wait already", wait_s)
                 displaced.turn.release()
 
@@ -134,12 +149,34 @@ class Batcher:
         """Answer a batch, give the next one to its first job, and let the others of this one go."""
         began_s = self._clock()
         try:
-            _answer(batch)
+            self._answer(batch)
         finally:
             query_count = sum(len(job.queries) for job in batch)
             self._pass_on((self._clock() - began_s) / query_count)
             for job in batch[1:]:
                 job.turn.release()
+
+    def _answer(self, batch: Sequence[_Job]) -> None:
+        """Answer all jobs at once; where that fails one by one, so that only those fail whose fault it is."""
+        queries = [query for job in batch for query in job.queries]
+        record = BatchRecord(len(queries))
+        try:
+            rankings = iter(batch[0].model.pipeline.recommend(queries, record.marks.enter))
+            record.marks.enter("respond")
+            for job in batch:
+                job.rankings = list(islice(rankings, len(job.queries)))
+                job.answer = job.finish(job.rankings)
+        except Exception as error:  # noqa: BLE001 - it is raised again in the thread of each job
+            if len(batch) == 1:
+                batch[0].error = error
+                return
+            for job in batch:
+                self._answer([job])
+            return
+        record.end()
+        for job in batch:
+            job.record = record
+        self._watch.answered(record)
 
     def _pass_on(self, query_s: float) -> None:
         gone: list[_Job] = []
@@ -148,6 +185,7 @@ class Batcher:
             batch = self._next_batch(gone)
             self._is_answering = bool(batch)
         for job in gone:
+            self._watch.shed(ShedReason.CALLER_GONE)
             job.error = CallerGone("the caller left, or its deadline passed, before its turn came")
             job.turn.release()
         if batch:
@@ -168,21 +206,6 @@ class Batcher:
             else:
                 gone.append(job)
         return batch
-
-
-def _answer(batch: Sequence[_Job]) -> None:
-    """Answer all jobs at once; where that fails one by one, so that only those fail whose fault it is."""
-    queries = [query for job in batch for query in job.queries]
-    try:
-        rankings = iter(batch[0].model.pipeline.recommend(queries))
-        for job in batch:
-            job.answer = job.finish(list(islice(rankings, len(job.queries))))
-    except Exception as error:  # noqa: BLE001 - it is raised again in the thread of each job
-        if len(batch) == 1:
-            batch[0].error = error
-            return
-        for job in batch:
-            _answer([job])
 
 
 def _overloaded(problem: str, wait_s: float) -> Overloaded:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import logging
-import secrets
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, NoReturn, TypeVar
 
 import grpc
 from structlog.typing import FilteringBoundLogger
@@ -17,9 +15,10 @@ from structlog.typing import FilteringBoundLogger
 from unbraid_core.errors import UnbraidError
 from unbraid_server.active_model import ActiveModel
 from unbraid_server.call_facts import facts, principal
+from unbraid_server.call_record import CallRecord, CallWitness
 from unbraid_server.error_status import internal_status, rich_status, short
-from unbraid_server.metrics import Metrics
 from unbraid_server.roles import OPEN_METHODS
+from unbraid_server.serving_figures import ServingFigures
 from unbraid_server.status_codes import status_code
 
 __all__ = ["CallBoundary"]
@@ -45,7 +44,8 @@ class CallBoundary(grpc.ServerInterceptor):
     Args:
         log: where calls are logged.
         active: which model answers; a line names the release that was active when the call began.
-        metrics: where calls are counted.
+        figures: where calls are counted.
+        witnesses: told of every call when it is done.
         apart: prefixes of the methods that take their time, and the threads that they have for themselves, so that they
             do not take the places of quick calls.
     """
@@ -54,12 +54,14 @@ class CallBoundary(grpc.ServerInterceptor):
         self,
         log: FilteringBoundLogger,
         active: ActiveModel,
-        metrics: Metrics,
+        figures: ServingFigures,
+        witnesses: Sequence[CallWitness],
         apart: Mapping[str, ThreadPoolExecutor],
     ) -> None:
         self._log = log
         self._active = active
-        self._metrics = metrics
+        self._figures = figures
+        self._witnesses = (figures.ended, *witnesses)
         self._apart = apart
 
     def intercept_service(
@@ -72,7 +74,7 @@ class CallBoundary(grpc.ServerInterceptor):
         method = handler_call_details.method
         if handler is None or method.startswith(OPEN_METHODS):
             return handler
-        boundary = _Boundary(method, self._log, self._active, self._metrics)
+        boundary = _Boundary(method, self._log, self._active, self._figures, self._witnesses)
         forms = handler.request_deserializer, _written(handler.response_serializer)
         threads = next((pool for prefix, pool in self._apart.items() if method.startswith(prefix)), None)
         if handler.unary_unary is not None:
@@ -94,39 +96,49 @@ class _Boundary:
     method: str
     log: FilteringBoundLogger
     active: ActiveModel
-    metrics: Metrics
+    figures: ServingFigures
+    witnesses: Sequence[CallWitness]
 
     @contextmanager
-    def around(self, context: grpc.ServicerContext) -> Iterator[None]:
+    def around(self, context: grpc.ServicerContext, *, is_stream: bool) -> Iterator[None]:
         """Log and count what happens inside, and end the call with a status where it raises."""
-        start_s = time.perf_counter()
-        request_id = facts(context).request_id = secrets.token_hex(8)
+        self.figures.began()
         release_id = self.active.current().release_id
-
-        def counted(code: grpc.StatusCode) -> dict[str, str | float]:
-            duration_s = time.perf_counter() - start_s
-            self.metrics.called(self.method, code.name, duration_s)
-            caller = principal(context)
-            return {
-                **({} if caller is None else {"caller": caller.name}),
-                "release_id": release_id,
-                "request_id": request_id,
-                "method": self.method,
-                "code": code.name,
-                "duration_ms": round(duration_s * 1e3, 3),
-            }
-
+        call = CallRecord.begin(self.method, release_id, context.invocation_metadata(), is_stream=is_stream)
+        facts(context).request_id = call.request_id
+        context.set_trailing_metadata(call.trailer)
         try:
             yield
         except UnbraidError as error:
             code = status_code(error)
             level = LEVELS.get(code, logging.WARNING)
-            self.log.log(level, "call refused", **counted(code), error=short(error.message))
-            context.abort_with_status(rich_status(error, request_id))
+            self.log.log(level, "call refused", **self.ended(call, context, code), error=short(error.message))
+            _abort(context, rich_status(error, call.request_id), call)
         except Exception:
-            self.log.exception("call failed", **counted(grpc.StatusCode.INTERNAL))
-            context.abort_with_status(internal_status(request_id))
-        self.log.debug("call", **counted(grpc.StatusCode.OK))
+            self.log.exception("call failed", **self.ended(call, context, grpc.StatusCode.INTERNAL))
+            _abort(context, internal_status(call.request_id), call)
+        self.log.debug("call", **self.ended(call, context, grpc.StatusCode.OK))
+
+    def ended(self, call: CallRecord, context: grpc.ServicerContext, code: grpc.StatusCode) -> dict[str, str | float]:
+        """Tell the witnesses, and return what every line about a call says."""
+        call.end(code.name)
+        for witness in self.witnesses:
+            witness(call)
+        caller = principal(context)
+        return {
+            **({} if caller is None else {"caller": caller.name}),
+            "release_id": call.release_id,
+            "request_id": call.request_id,
+            "method": call.method,
+            "code": call.code,
+            "duration_ms": round(call.duration_s * 1e3, 3),
+        }
+
+
+def _abort(context: grpc.ServicerContext, status: grpc.Status, call: CallRecord) -> NoReturn:
+    """End the call with a status. ``abort_with_status`` would leave nothing but the details in the trailer."""
+    context.set_trailing_metadata((*status.trailing_metadata, *call.trailer))
+    context.abort(status.code, status.details)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +149,7 @@ class _Unary(Generic[Request, Response]):
     experimental_thread_pool: ThreadPoolExecutor | None
 
     def __call__(self, request: Request, context: grpc.ServicerContext) -> Response:
-        with self.boundary.around(context):
+        with self.boundary.around(context, is_stream=False):
             return self.behaviour(request, context)
 
 
@@ -148,5 +160,5 @@ class _Stream(Generic[Request, Response]):
     experimental_thread_pool: ThreadPoolExecutor | None
 
     def __call__(self, request: Request, context: grpc.ServicerContext) -> Iterator[Response]:
-        with self.boundary.around(context):
+        with self.boundary.around(context, is_stream=True):
             yield from self.behaviour(request, context)

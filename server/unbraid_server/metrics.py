@@ -1,21 +1,30 @@
-"""What Prometheus reads: calls, and what is known of the release that answers."""
+"""What Prometheus reads: calls, batches, and what is known of the release that answers.
+
+Every family is made when it is asked for, from figures that are kept elsewhere. Counters and histograms of several
+processes add up; so do the gauges of the queue, of calls in flight and of threads. All other gauges say the same in
+every process that follows the same folder of releases, but for the recall, which each samples for itself.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Mapping
+from itertools import accumulate
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
 
+from unbraid_core.interest_cache import CacheStatistics
 from unbraid_server.active_model import ActiveModel
+from unbraid_server.batcher import Batcher
+from unbraid_server.distribution import Histogram
 from unbraid_server.metrics_endpoint import MetricsEndpoint
 from unbraid_server.recall_monitor import RecallMonitor
+from unbraid_server.serving_figures import ServingFigures
 
 __all__ = ["Metrics"]
-
-# Seconds; from a cached answer to a call that nobody waits for any more.
-CALL_BUCKETS_S = (0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
 
 
 class Metrics:
@@ -24,27 +33,16 @@ class Metrics:
     Args:
         active: which model answers.
         recall: what its index finds.
+        figures: of the calls and batches.
+        batcher: knows how many questions wait.
     """
 
-    def __init__(self, active: ActiveModel, recall: RecallMonitor) -> None:
+    def __init__(self, active: ActiveModel, recall: RecallMonitor, figures: ServingFigures, batcher: Batcher) -> None:
         self.registry = CollectorRegistry()
         self._endpoint: MetricsEndpoint | None = None
-        self._calls = Counter(
-            "unbraid_calls", "Calls by method and status.", ["method", "code"], registry=self.registry
-        )
-        self._durations_s = Histogram(
-            "unbraid_call_duration_seconds",
-            "From the arrival of a call at its handler to its answer.",
-            ["method"],
-            buckets=CALL_BUCKETS_S,
-            registry=self.registry,
-        )
+        self.registry.register(_ServingCollector(figures, batcher))
         self.registry.register(_ReleaseCollector(active, recall))
-
-    def called(self, method: str, code: str, duration_s: float) -> None:
-        """Count one call."""
-        self._calls.labels(method, code).inc()
-        self._durations_s.labels(method).observe(duration_s)
+        ProcessCollector(registry=self.registry)
 
     def listen(self, host: str, port: int) -> int:
         """Answer scrapes over HTTP in a thread of its own until ``close``, and return the port.
@@ -59,6 +57,42 @@ class Metrics:
         """Answer no more scrapes."""
         if self._endpoint is not None:
             self._endpoint.close()
+
+
+class _ServingCollector(Collector):
+    """Reads the figures when it is asked."""
+
+    def __init__(self, figures: ServingFigures, batcher: Batcher) -> None:
+        self._figures = figures
+        self._batcher = batcher
+
+    def collect(self) -> Iterator[Metric]:
+        """Calls, their steps, batches, their stages, and the queue."""
+        figures = self._figures.snapshot()
+        calls = CounterMetricFamily("unbraid_calls", "Calls by method and status.", labels=["method", "code"])
+        for labels, count in figures.calls.items():
+            calls.add_metric(labels, count)
+        yield calls
+        yield _histograms(
+            "unbraid_call_duration_seconds",
+            "From the arrival of a call at its handler to its answer.",
+            "method",
+            figures.durations_s,
+        )
+        yield _histograms("unbraid_call_step_seconds", "Steps of a call, once each.", "step", figures.steps_s)
+        yield _histograms(
+            "unbraid_stage_seconds", "Stages of the pipeline, once a batch and whole.", "stage", figures.stages_s
+        )
+        sizes = HistogramMetricFamily("unbraid_batch_queries", "Questions that were answered together.")
+        sizes.add_metric([], _cumulative(figures.batch_sizes), figures.batch_sizes.total)
+        yield sizes
+        shed = CounterMetricFamily("unbraid_shed_calls", "Calls that were not answered.", labels=["reason"])
+        for reason, count in figures.shed.items():
+            shed.add_metric([reason], count)
+        yield shed
+        yield GaugeMetricFamily("unbraid_waiting_queries", "Questions that wait now.", self._batcher.waiting_count)
+        yield GaugeMetricFamily("unbraid_calls_in_flight", "Calls in progress now.", figures.in_flight_count)
+        yield GaugeMetricFamily("unbraid_threads", "Threads of Python code.", threading.active_count())
 
 
 class _ReleaseCollector(Collector):
@@ -86,6 +120,8 @@ class _ReleaseCollector(Collector):
             "Items of the release that are deleted or changed.",
             delta.replaced_count,
         )
+        if model.pipeline.cache is not None:
+            yield from _cache_families(model.pipeline.cache.statistics())
         summary = self._recall.summary(model)
         for name, text, value in (
             ("promised_recall", "Recall that was measured when the index was built.", summary.promised_recall),
@@ -94,5 +130,33 @@ class _ReleaseCollector(Collector):
             ("merged_recall_p05", "Its 5th percentile over questions.", summary.recall_p05),
             ("fill_rate", "Recommended items over items asked for, in live questions.", summary.fill_rate),
             ("rebuild_due", "1 where the index should be built again.", float(bool(summary.rebuild_reason))),
+            ("list_imbalance", "Longest list over the mean one; 1 without lists.", model.list_imbalance),
         ):
             yield GaugeMetricFamily(f"unbraid_index_{name}", text, value=value)
+
+
+def _cache_families(statistics: CacheStatistics) -> Iterator[Metric]:
+    for name, text, count in (
+        ("hits", "Histories whose interests were known.", statistics.hit_count),
+        ("misses", "Histories that had to be encoded.", statistics.miss_count),
+    ):
+        yield CounterMetricFamily(f"unbraid_interest_cache_{name}", text, count)
+    for name, text, value in (
+        ("entries", "Histories whose interests are kept.", statistics.entry_count),
+        ("bytes", "Memory that they take.", statistics.size_bytes),
+        ("capacity_bytes", "Memory that they may take.", statistics.capacity_bytes),
+    ):
+        yield GaugeMetricFamily(f"unbraid_interest_cache_{name}", text, value)
+
+
+def _histograms(name: str, text: str, label: str, of_value: Mapping[str, Histogram]) -> HistogramMetricFamily:
+    family = HistogramMetricFamily(name, text, labels=[label])
+    for value, histogram in of_value.items():
+        family.add_metric([value], _cumulative(histogram), histogram.total)
+    return family
+
+
+def _cumulative(histogram: Histogram) -> list[tuple[str, float]]:
+    """Buckets as Prometheus wants them: each counts all that is not above its bound."""
+    bounds = (*map(floatToGoString, histogram.bounds), "+Inf")
+    return list(zip(bounds, accumulate(histogram.counts), strict=True))

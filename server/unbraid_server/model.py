@@ -62,6 +62,7 @@ class Model:
         retrieval: what searches for items, and why.
         action_index: index of every action of the vocabulary; an action that is not in it counts as 0.
         lease: keeps the release from being removed.
+        list_imbalance: the longest list of its index over the mean one; 1 without lists.
     """
 
     manifest: ReleaseManifest
@@ -74,6 +75,7 @@ class Model:
     retrieval: RetrievalChoice
     action_index: Mapping[str, int]
     lease: Lease
+    list_imbalance: float
 
     @property
     def release_id(self) -> str:
@@ -168,8 +170,10 @@ def load_model(
     retrieval = choose_retrieval(encoder.device, matrix_bytes=4 * math.prod(release.item_vectors_ID.shape))
     if retrieval.active is Retrieval.DEVICE:
         searcher: Searcher = DeviceSearcher(release.item_vectors_ID, encoder.device, encoder.handover)
+        list_imbalance = 1.0
     else:
-        searcher = _open_index(release)
+        searcher = index = _open_index(release)
+        list_imbalance = index.list_imbalance
     pipeline = Pipeline(
         encoder=encoder,
         searcher=searcher,
@@ -198,6 +202,7 @@ def load_model(
         retrieval=retrieval,
         action_index={action: index for index, action in enumerate(manifest.encoder.actions)},
         lease=release.lease,
+        list_imbalance=list_imbalance,
     )
 
 

@@ -11,6 +11,7 @@ from unbraid.v1.recommendation_pb2_grpc import RecommendationServiceServicer
 from unbraid_core.errors import Overloaded
 from unbraid_server.batch_requests import check_batch, check_question_id
 from unbraid_server.call_facts import client_name
+from unbraid_server.call_record import enter_step
 from unbraid_server.outcomes import batch_recommend_response, stream_recommend_responses
 from unbraid_server.recommender import Outcome, Recommender
 from unbraid_server.requests import parse_get_interests, parse_rank_items, parse_similar_items
@@ -49,6 +50,7 @@ class RecommendationService(RecommendationServiceServicer):
         """Answer many questions by one release, each by itself."""
         check_batch(request.requests)
         model, outcomes = self._recommender.recommend(request.requests, context, client_name(context))
+        enter_step("respond")
         return batch_recommend_response(model.release_id, outcomes)
 
     def StreamRecommend(  # type: ignore[override]
@@ -56,24 +58,36 @@ class RecommendationService(RecommendationServiceServicer):
     ) -> Iterator[bytes]:
         """Answer what has arrived, as long as something arrives."""
         with self._streams.open(request_iterator, context) as window:
+            enter_step("idle")
             while questions := window.take():
                 outcomes = self._outcomes(questions, context)
+                enter_step("respond")
                 yield from stream_recommend_responses([question.question_id for question in questions], outcomes)
+                enter_step("idle")
 
     def RankItems(self, request: pb.RankItemsRequest, context: grpc.ServicerContext) -> bytes:  # type: ignore[override]
         """Put given items in the order in which a user would take them."""
+        enter_step("parse")
         question = parse_rank_items(request)
         answer, unknown_item_ids = self._recommender.rank(question, context, client_name(context))
+        enter_step("respond")
         return rank_items_response(answer, unknown_item_ids)
 
     def SimilarItems(self, request: pb.SimilarItemsRequest, context: grpc.ServicerContext) -> pb.SimilarItemsResponse:
         """Find the neighbours of an item; one that nobody knows is NOT_FOUND."""
-        return similar_items_response(*self._recommender.similar(parse_similar_items(request)))
+        enter_step("parse")
+        question = parse_similar_items(request)
+        enter_step("answer")
+        found = self._recommender.similar(question)
+        enter_step("respond")
+        return similar_items_response(*found)
 
     def GetInterests(self, request: pb.GetInterestsRequest, context: grpc.ServicerContext) -> bytes:  # type: ignore[override]
         """Take a history apart; a user whom the state store does not know is NOT_FOUND."""
+        enter_step("parse")
         question = parse_get_interests(request)
         model, query, interests, ignored_count = self._recommender.interests(question)
+        enter_step("respond")
         return get_interests_response(
             model,
             query,

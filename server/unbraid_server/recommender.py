@@ -14,6 +14,7 @@ from unbraid_core.similar_items import SimilarItems, SimilarQuery, similar_items
 from unbraid_core.types import IntArray, Interests, Query, Ranking
 from unbraid_server.active_model import ActiveModel
 from unbraid_server.batcher import Batcher, Caller
+from unbraid_server.call_record import enter_step
 from unbraid_server.model import Model
 from unbraid_server.recall_monitor import RecallMonitor
 from unbraid_server.requests import (
@@ -100,6 +101,7 @@ class Recommender:
         asked = self._asked(request)
         if isinstance(asked, UnbraidError):
             raise asked
+        enter_step("history")
         model = self._active.current()
         posed = self._posed(model, asked)
         if isinstance(posed, UnbraidError):
@@ -127,6 +129,7 @@ class Recommender:
             CallerGone: nobody waits for the answers any more.
         """
         asked = [self._asked(request) for request in requests]
+        enter_step("history")
         model = self._active.current()
         posed = [each if isinstance(each, UnbraidError) else self._posed(model, each) for each in asked]
         queries = [each.query for each in posed if isinstance(each, _Posed)]
@@ -142,7 +145,9 @@ class Recommender:
             InvalidInput: as ``Pipeline.recommend``.
             Overloaded, CallerGone: as ``Batcher.recommend``.
         """
+        enter_step("state")
         events = self._known_events(question.subject)
+        enter_step("history")
         model = self._active.current()
         known = model.history(events.item_ids, events.times_s, events.actions, question.as_of_s)
         row_L = model.catalogue.living_rows(question.item_ids)
@@ -185,17 +190,22 @@ class Recommender:
         Raises:
             NotFound: the state store does not know the user.
         """
+        enter_step("state")
         events = self._events(question.subject)
+        enter_step("history")
         model = self._active.current()
         known = model.history(events.item_ids, events.times_s, events.actions, question.as_of_s)
         now_s = self._now() if question.as_of_s is None else question.as_of_s
         query = Query(history=known.history, now_s=now_s, limit=0)
+        enter_step("answer")
         [interests] = model.pipeline.interests([query])
         return model, query, interests, known.ignored_count
 
     def _asked(self, request: pb.RecommendRequest) -> _Asked | UnbraidError:
         try:
+            enter_step("parse")
             question = parse_recommend(request)
+            enter_step("state")
             return _Asked(question, self._known_events(question.subject))
         except UnbraidError as error:
             return error

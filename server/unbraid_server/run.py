@@ -50,7 +50,7 @@ def run(settings: ServerSettings, on_ready: Callable[[Ready], None], worker: int
         Unavailable: the address cannot be had.
     """
     keep_memory_together()
-    log = open_log(settings.log_level)
+    log = open_log(settings.log_level, settings.log_format)
     if settings.worker_count > 1:
         log = log.bind(worker=worker)
     stop = threading.Event()

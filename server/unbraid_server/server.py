@@ -35,8 +35,10 @@ from unbraid_server.recommender import Recommender
 from unbraid_server.release_service import ReleaseService
 from unbraid_server.release_watcher import ReleaseWatcher
 from unbraid_server.security import Security
+from unbraid_server.serving_figures import ServingFigures
 from unbraid_server.settings import ServerSettings
 from unbraid_server.signing import trusted_releases
+from unbraid_server.slow_calls import SlowCalls
 from unbraid_server.status_service import StatusService
 from unbraid_server.streams import Streams
 
@@ -101,19 +103,23 @@ class Server:
         self._watcher = ReleaseWatcher(releases, active, log, now)
         self._catalogue_watcher = CatalogueWatcher(active, log)
         self._recall = RecallMonitor(settings.recall_sample_share)
-        self.metrics = Metrics(active, self._recall)
-        batcher = Batcher(settings.batch_limit, settings.queue_limit)
+        figures = ServingFigures()
+        batcher = Batcher(settings.batch_limit, settings.queue_limit, watch=figures)
+        self.metrics = Metrics(active, self._recall, figures, batcher)
         recommender = Recommender(active, state, batcher, settings.batch_limit, self._recall, now)
         self._streams = Streams(settings.max_streams, settings.batch_limit)
         self._calls = ThreadPoolExecutor(settings.max_concurrent_calls, thread_name_prefix="call")
         self._slow_calls = ThreadPoolExecutor(SLOW_CALL_THREADS, thread_name_prefix="slow-call")
+        slow_calls = SlowCalls(log, settings.slow_call_ms / 1e3)
+        witnesses = [slow_calls.ended]
         self._server = grpc.server(
             self._calls,
             interceptors=[
                 CallBoundary(
                     log,
                     active,
-                    self.metrics,
+                    figures,
+                    witnesses,
                     {RELEASE_METHODS: self._slow_calls, STREAM_METHOD: self._streams.threads},
                 ),
                 MessageReader(),
@@ -131,6 +137,8 @@ class Server:
                 self._watcher,
                 state,
                 self._recall,
+                figures,
+                batcher,
                 self._security,
                 settings.max_concurrent_calls,
                 start_time_s=now(),

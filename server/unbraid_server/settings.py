@@ -14,6 +14,7 @@ from unbraid_core.errors import InvalidInput
 from unbraid_server.cores import usable_cores
 from unbraid_server.device import Device
 from unbraid_server.device_options import DeviceOptions, Retrieval
+from unbraid_server.logs import LogFormat
 from unbraid_server.setting_sources import Gathered, environment, flags, gather, toml_file
 
 __all__ = ["VARIABLES_OF_OTHERS", "ServerSettings"]
@@ -154,6 +155,12 @@ class ServerSettings(BaseModel):
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """The least that is logged; debug logs every call."""
+
+    log_format: LogFormat = LogFormat.AUTO
+    """How lines on stderr look: json, console, or auto, which is console on a terminal and else json."""
+
+    slow_call_ms: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 250.0
+    """Calls that take longer are logged with where the time went, at most ten a second."""
 
     @classmethod
     def load(cls, config: Path | None = None, **given: Any) -> Self:

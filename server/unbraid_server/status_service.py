@@ -10,12 +10,15 @@ from unbraid_core.live.delta import Delta
 from unbraid_core.live.limits import rebuild_reason
 from unbraid_core.ports import StateStore
 from unbraid_server.active_model import ActiveModel
+from unbraid_server.batcher import Batcher
 from unbraid_server.model import Model
 from unbraid_server.onnx_session import INTRA_OP_THREADS
 from unbraid_server.recall_monitor import RecallMonitor, RecallSummary
 from unbraid_server.release_watcher import ReleaseWatcher, TakeoverFailure
 from unbraid_server.responses import PROFILES
 from unbraid_server.security import Security
+from unbraid_server.serving_figures import ServingFigures
+from unbraid_server.serving_messages import serving_status
 from unbraid_server.timestamps import timestamp
 from unbraid_server.versions import component_versions
 
@@ -30,6 +33,8 @@ class StatusService(StatusServiceServicer):
         watcher: knows why another one does not.
         state: the state store, for its number of users.
         recall: what the index finds of live questions.
+        figures: of calls and batches.
+        batcher: knows how many questions wait.
         security: TLS and authentication.
         max_concurrent_calls: calls that can be in progress at once.
         start_time_s: when the server became ready, epoch seconds.
@@ -43,6 +48,8 @@ class StatusService(StatusServiceServicer):
         watcher: ReleaseWatcher,
         state: StateStore,
         recall: RecallMonitor,
+        figures: ServingFigures,
+        batcher: Batcher,
         security: Security,
         max_concurrent_calls: int,
         start_time_s: float,
@@ -53,6 +60,8 @@ class StatusService(StatusServiceServicer):
         self._watcher = watcher
         self._state = state
         self._recall = recall
+        self._figures = figures
+        self._batcher = batcher
         self._security = security
         self._max_concurrent_calls = max_concurrent_calls
         self._start_time_s = start_time_s
@@ -75,6 +84,7 @@ class StatusService(StatusServiceServicer):
             live_recall=_recall_status(self._recall.summary(model)),
             worker_number=self._worker_number,
             worker_count=self._worker_count,
+            serving=serving_status(self._figures.snapshot(), self._batcher.waiting_count, model.pipeline.cache),
             security=_security_status(self._security),
         )
 

@@ -65,7 +65,7 @@ def supervise(settings: ServerSettings, on_ready: Callable[[Ready], None]) -> No
         raise address_refused(settings.address, str(error.strerror)) from None
     with reserved:
         bound = settings.model_copy(update={"port": reserved.getsockname()[1], "workers": settings.worker_count})
-        supervisor = Supervisor(bound, open_log(bound.log_level), on_ready)
+        supervisor = Supervisor(bound, open_log(bound.log_level, bound.log_format), on_ready)
         endpoint = None if settings.metrics_port is None else supervisor.listen_for_scrapes(settings.metrics_port)
         try:
             supervisor.run()

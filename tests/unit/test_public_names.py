@@ -8,13 +8,13 @@ import pytest
 
 PUBLIC_NAMES = {
     "unbraid_client": """
-        Activation ActivationError AllOf Answer AnyOf AsyncUnbraidClient AttributeValue Basis BatchResult Cancelled
-        CatalogueStatus ClientError Condition Conflict DeadlineExceeded DeleteResult DeviceStatus ErrorDetails Event
-        EventLike Evidence FieldViolation Interest InterestsResult InvalidRequest IsSet Item ItemPage ItemsResult
-        Moment NoneOf NotAllowed NotFound Numbers Overloaded Profile Question RankResult RebuildNews RebuildProgress
-        RebuildResult RecallStatus Recommendation RecommendResult ReleasePage ReleaseStatus ReleaseSummary ScoreTerms
-        SearchPlan SecurityStatus ServerError ServerStatus SimilarItem SimilarResult Source Times Tls Token
-        Unavailable UnbraidClient UpsertResult
+        Activation ActivationError AllOf Answer AnyOf AsyncUnbraidClient AttributeValue Basis BatchResult CacheStatus
+        CallCount Cancelled CatalogueStatus ClientError Condition Conflict DeadlineExceeded DeleteResult DeviceStatus
+        Distribution ErrorDetails Event EventLike Evidence FieldViolation Interest InterestsResult InvalidRequest IsSet
+        Item ItemPage ItemsResult Moment NoneOf NotAllowed NotFound Numbers Overloaded Profile Question RankResult
+        RebuildNews RebuildProgress RebuildResult RecallStatus RecommendResult Recommendation ReleasePage ReleaseStatus
+        ReleaseSummary ScoreTerms SearchPlan SecurityStatus ServerError ServerStatus ServingStatus SimilarItem
+        SimilarResult Source TimeSpent Times Tls Token Unavailable UnbraidClient UpsertResult
     """,
     "unbraid_core.errors": """
         CallerGone Conflict DeviceUnavailable IncompatibleError IntegrityError InvalidInput NotFound Overloaded

@@ -28,6 +28,7 @@ from unbraid_client.releases import (
     ReleasePage,
     ReleaseSummary,
 )
+from unbraid_client.serving import CacheStatus, CallCount, Distribution, ServingStatus, TimeSpent
 from unbraid_client.tls import SecurityStatus, Tls
 from unbraid_client.types import (
     ActivationError,
@@ -61,6 +62,8 @@ __all__ = [
     "AttributeValue",
     "Basis",
     "BatchResult",
+    "CacheStatus",
+    "CallCount",
     "Cancelled",
     "CatalogueStatus",
     "ClientError",
@@ -69,6 +72,7 @@ __all__ = [
     "DeadlineExceeded",
     "DeleteResult",
     "DeviceStatus",
+    "Distribution",
     "ErrorDetails",
     "Event",
     "EventLike",
@@ -104,9 +108,11 @@ __all__ = [
     "SecurityStatus",
     "ServerError",
     "ServerStatus",
+    "ServingStatus",
     "SimilarItem",
     "SimilarResult",
     "Source",
+    "TimeSpent",
     "Times",
     "Tls",
     "Token",

@@ -12,6 +12,7 @@ from unbraid.v1 import filter_pb2, status_pb2
 from unbraid.v1 import recommendation_pb2 as pb
 from unbraid_client.errors import error_of_status
 from unbraid_client.questions import Answer, BatchResult, Question, RankResult, SimilarItem, SimilarResult
+from unbraid_client.serving import serving_status
 from unbraid_client.tls import SecurityStatus
 from unbraid_client.types import (
     ActivationError,
@@ -167,6 +168,7 @@ def server_status(response: status_pb2.GetStatusResponse) -> ServerStatus:
         ),
         live_recall=_recall_status(response.live_recall),
         catalogue=_catalogue_status(response.catalogue),
+        serving=serving_status(response.serving),
         worker_number=response.worker_number,
         worker_count=response.worker_count,
         security=_security_status(response.security),

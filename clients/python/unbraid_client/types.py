@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from unbraid_client.serving import ServingStatus
 from unbraid_client.tls import SecurityStatus
 
 __all__ = [
@@ -291,6 +292,7 @@ class ServerStatus:
     last_activation_error: ActivationError | None
     live_recall: RecallStatus
     catalogue: CatalogueStatus
+    serving: ServingStatus
     worker_number: int
     worker_count: int
     security: SecurityStatus

@@ -56,6 +56,15 @@ def test_the_interests_of_an_answer_are_those_that_are_asked_for_alone(make_worl
     assert_same_interests(pipeline.recommend([query])[0].interests, pipeline.interests([query])[0])
 
 
+@given(seed=seeds)
+def test_who_watches_is_told_every_stage_and_changes_nothing(make_world: MakeWorld, seed: int) -> None:
+    pipeline, queries = make_world(seed, 3)
+    told: list[str] = []
+    for watched, unwatched in zip(pipeline.recommend(queries, told.append), pipeline.recommend(queries), strict=True):
+        assert_same(watched, unwatched)
+    assert told == list(STAGES)
+
+
 @pytest.mark.parametrize("event_count", [0, 12])
 def test_who_blocks_many_rows_gets_what_the_list_of_the_others_gives(make_world: MakeWorld, event_count: int) -> None:
     small, _ = make_world(3)

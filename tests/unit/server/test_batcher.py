@@ -14,8 +14,10 @@ import pytest
 from unbraid_core.errors import CallerGone, InvalidInput, Overloaded
 from unbraid_core.ports import Encoder
 from unbraid_core.types import History, HistoryBatch, InterestBatch, Profile, Query, Ranking
+from unbraid_server.batch_record import ShedReason
 from unbraid_server.batcher import Batcher
 from unbraid_server.model import Model
+from unbraid_server.serving_figures import ServingFigures
 
 TIMEOUT_S = 20.0
 NOW_S = 1_767_500_000.0
@@ -221,3 +223,30 @@ def test_nobody_is_forgotten_in_a_long_rush(model_v1: Model) -> None:
     assert set(outcomes) == {"answered", "Overloaded", "CallerGone"}
     assert batcher.waiting_count == 0
     assert len(batcher.recommend(model_v1, [question(1)], Someone(), "c")) == 1
+
+
+def test_who_watches_is_told_of_every_batch_and_of_who_was_not_answered(gated: Model, gate: Gate) -> None:
+    clock = iter(float(second) for second in range(10**6))
+    figures = ServingFigures()
+    crowd = Crowd(Batcher(4, 3, lambda: next(clock), figures), gated, gate)
+    leaving = Someone()
+    asked = [crowd.ask(question(1)), crowd.ask(question(2)), crowd.ask(question(3), caller=leaving)]
+    too_many = crowd.ask(question(4))
+    leaving.active = False
+    gate.opened.set()
+    assert [len(each.result(TIMEOUT_S)) for each in asked[:2]] == [1, 1]
+    for refused, error in ((asked[2], CallerGone), (too_many, Overloaded)):
+        with pytest.raises(error):
+            refused.result(TIMEOUT_S)
+    gate.opened.clear()
+    gate.entered.clear()
+    held = crowd.pool.submit(crowd.batcher.recommend, gated, [question(5)], Someone(), "first")
+    assert gate.entered.wait(TIMEOUT_S)
+    with pytest.raises(Overloaded):
+        crowd.ask(question(6), caller=Someone(remaining_s=0.0)).result(TIMEOUT_S)
+    gate.opened.set()
+    assert len(held.result(TIMEOUT_S)) == 1
+    told = figures.snapshot()
+    assert told.shed == {ShedReason.QUEUE_FULL: 1, ShedReason.DEADLINE: 1, ShedReason.CALLER_GONE: 1}
+    assert (sum(told.batch_sizes.counts), told.batch_sizes.total) == (3, 4)
+    assert {sum(stage.counts) for stage in told.stages_s.values()} == {3}

@@ -241,6 +241,238 @@ class CatalogueStatus(_message.Message):
 Global___CatalogueStatus: _TypeAlias = CatalogueStatus  # noqa: Y015
 
 @_typing.final
+class Distribution(_message.Message):
+    """Values counted in buckets since the process started."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BOUNDS_FIELD_NUMBER: _builtins.int
+    COUNTS_FIELD_NUMBER: _builtins.int
+    TOTAL_FIELD_NUMBER: _builtins.int
+    total: _builtins.float
+    """Sum of all values."""
+    @_builtins.property
+    def bounds(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """Upper bounds of all buckets but the last, which has none; a value on a bound counts below it."""
+
+    @_builtins.property
+    def counts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Values in each bucket; one more than bounds."""
+
+    def __init__(
+        self,
+        *,
+        bounds: _abc.Iterable[_builtins.float] | None = ...,
+        counts: _abc.Iterable[_builtins.int] | None = ...,
+        total: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bounds", b"bounds", "counts", b"counts", "total", b"total"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Distribution: _TypeAlias = Distribution  # noqa: Y015
+
+@_typing.final
+class CallCount(_message.Message):
+    """Calls of one method that ended with one status."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    METHOD_FIELD_NUMBER: _builtins.int
+    CODE_FIELD_NUMBER: _builtins.int
+    CALL_COUNT_FIELD_NUMBER: _builtins.int
+    method: _builtins.str
+    """The method, as gRPC names it: /unbraid.v1.RecommendationService/Recommend."""
+    code: _builtins.str
+    """Name of the status code: OK."""
+    call_count: _builtins.int
+    """How many."""
+    def __init__(
+        self,
+        *,
+        method: _builtins.str = ...,
+        code: _builtins.str = ...,
+        call_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["call_count", b"call_count", "code", b"code", "method", b"method"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CallCount: _TypeAlias = CallCount  # noqa: Y015
+
+@_typing.final
+class TimeSpent(_message.Message):
+    """The time that one step of calls, or one stage of batches, has taken since the process started."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    RUN_COUNT_FIELD_NUMBER: _builtins.int
+    TOTAL_S_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The step or stage."""
+    run_count: _builtins.int
+    """How often it ran."""
+    total_s: _builtins.float
+    """All runs together, in seconds."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        run_count: _builtins.int = ...,
+        total_s: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "run_count", b"run_count", "total_s", b"total_s"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TimeSpent: _TypeAlias = TimeSpent  # noqa: Y015
+
+@_typing.final
+class ShedCount(_message.Message):
+    """Calls that were not answered, for one reason."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REASON_FIELD_NUMBER: _builtins.int
+    CALL_COUNT_FIELD_NUMBER: _builtins.int
+    reason: _builtins.str
+    """queue_full, deadline or caller_gone."""
+    call_count: _builtins.int
+    """How many."""
+    def __init__(
+        self,
+        *,
+        reason: _builtins.str = ...,
+        call_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["call_count", b"call_count", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ShedCount: _TypeAlias = ShedCount  # noqa: Y015
+
+@_typing.final
+class CacheStatus(_message.Message):
+    """The cache of interests, which depend on the history alone."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HIT_COUNT_FIELD_NUMBER: _builtins.int
+    MISS_COUNT_FIELD_NUMBER: _builtins.int
+    ENTRY_COUNT_FIELD_NUMBER: _builtins.int
+    SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    CAPACITY_BYTES_FIELD_NUMBER: _builtins.int
+    hit_count: _builtins.int
+    """Histories that it knew."""
+    miss_count: _builtins.int
+    """Histories that had to be encoded."""
+    entry_count: _builtins.int
+    """Histories that it holds."""
+    size_bytes: _builtins.int
+    """Memory that they take."""
+    capacity_bytes: _builtins.int
+    """Memory that they may take."""
+    def __init__(
+        self,
+        *,
+        hit_count: _builtins.int = ...,
+        miss_count: _builtins.int = ...,
+        entry_count: _builtins.int = ...,
+        size_bytes: _builtins.int = ...,
+        capacity_bytes: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["capacity_bytes", b"capacity_bytes", "entry_count", b"entry_count", "hit_count", b"hit_count", "miss_count", b"miss_count", "size_bytes", b"size_bytes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CacheStatus: _TypeAlias = CacheStatus  # noqa: Y015
+
+@_typing.final
+class ServingStatus(_message.Message):
+    """What one process has done since it started. Counts only grow: two answers of the same process say what happened
+    between them.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROCESS_ID_FIELD_NUMBER: _builtins.int
+    CALLS_FIELD_NUMBER: _builtins.int
+    DURATIONS_S_FIELD_NUMBER: _builtins.int
+    STEPS_FIELD_NUMBER: _builtins.int
+    STAGES_FIELD_NUMBER: _builtins.int
+    BATCH_SIZES_FIELD_NUMBER: _builtins.int
+    SHED_FIELD_NUMBER: _builtins.int
+    WAITING_QUERY_COUNT_FIELD_NUMBER: _builtins.int
+    CALL_IN_FLIGHT_COUNT_FIELD_NUMBER: _builtins.int
+    CACHE_FIELD_NUMBER: _builtins.int
+    process_id: _builtins.int
+    """The process; another one counts from zero."""
+    waiting_query_count: _builtins.int
+    """Questions that wait now."""
+    call_in_flight_count: _builtins.int
+    """Calls in progress now."""
+    @_builtins.property
+    def calls(self) -> _containers.RepeatedCompositeFieldContainer[Global___CallCount]:
+        """Calls that ended."""
+
+    @_builtins.property
+    def durations_s(self) -> Global___Distribution:
+        """Durations of the calls of all methods that answer questions, in seconds."""
+
+    @_builtins.property
+    def steps(self) -> _containers.RepeatedCompositeFieldContainer[Global___TimeSpent]:
+        """Steps of calls: parse, history, wait, answer, respond."""
+
+    @_builtins.property
+    def stages(self) -> _containers.RepeatedCompositeFieldContainer[Global___TimeSpent]:
+        """Stages of the pipeline, once and whole for each batch, however many calls share it."""
+
+    @_builtins.property
+    def batch_sizes(self) -> Global___Distribution:
+        """Questions of each batch."""
+
+    @_builtins.property
+    def shed(self) -> _containers.RepeatedCompositeFieldContainer[Global___ShedCount]:
+        """Calls that were not answered."""
+
+    @_builtins.property
+    def cache(self) -> Global___CacheStatus:
+        """The cache of interests; absent where there is none."""
+
+    def __init__(
+        self,
+        *,
+        process_id: _builtins.int = ...,
+        calls: _abc.Iterable[Global___CallCount] | None = ...,
+        durations_s: Global___Distribution | None = ...,
+        steps: _abc.Iterable[Global___TimeSpent] | None = ...,
+        stages: _abc.Iterable[Global___TimeSpent] | None = ...,
+        batch_sizes: Global___Distribution | None = ...,
+        shed: _abc.Iterable[Global___ShedCount] | None = ...,
+        waiting_query_count: _builtins.int = ...,
+        call_in_flight_count: _builtins.int = ...,
+        cache: Global___CacheStatus | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["batch_sizes", b"batch_sizes", "cache", b"cache", "durations_s", b"durations_s"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch_sizes", b"batch_sizes", "cache", b"cache", "call_in_flight_count", b"call_in_flight_count", "calls", b"calls", "durations_s", b"durations_s", "process_id", b"process_id", "shed", b"shed", "stages", b"stages", "steps", b"steps", "waiting_query_count", b"waiting_query_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ServingStatus: _TypeAlias = ServingStatus  # noqa: Y015
+
+@_typing.final
 class ComponentVersion(_message.Message):
     """A named version of a part."""
 
@@ -357,6 +589,7 @@ class GetStatusResponse(_message.Message):
     LAST_ACTIVATION_ERROR_FIELD_NUMBER: _builtins.int
     LIVE_RECALL_FIELD_NUMBER: _builtins.int
     CATALOGUE_FIELD_NUMBER: _builtins.int
+    SERVING_FIELD_NUMBER: _builtins.int
     WORKER_NUMBER_FIELD_NUMBER: _builtins.int
     WORKER_COUNT_FIELD_NUMBER: _builtins.int
     SECURITY_FIELD_NUMBER: _builtins.int
@@ -399,6 +632,10 @@ class GetStatusResponse(_message.Message):
         """What has changed in the catalogue."""
 
     @_builtins.property
+    def serving(self) -> Global___ServingStatus:
+        """What this process has done, and what it is doing."""
+
+    @_builtins.property
     def security(self) -> Global___SecurityStatus:
         """TLS and authentication."""
 
@@ -414,13 +651,14 @@ class GetStatusResponse(_message.Message):
         last_activation_error: Global___ActivationError | None = ...,
         live_recall: Global___RecallStatus | None = ...,
         catalogue: Global___CatalogueStatus | None = ...,
+        serving: Global___ServingStatus | None = ...,
         worker_number: _builtins.int = ...,
         worker_count: _builtins.int = ...,
         security: Global___SecurityStatus | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["catalogue", b"catalogue", "device", b"device", "last_activation_error", b"last_activation_error", "live_recall", b"live_recall", "release", b"release", "security", b"security", "start_time", b"start_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["catalogue", b"catalogue", "device", b"device", "last_activation_error", b"last_activation_error", "live_recall", b"live_recall", "release", b"release", "security", b"security", "serving", b"serving", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["catalogue", b"catalogue", "device", b"device", "last_activation_error", b"last_activation_error", "live_recall", b"live_recall", "max_concurrent_calls", b"max_concurrent_calls", "release", b"release", "security", b"security", "start_time", b"start_time", "user_count", b"user_count", "versions", b"versions", "worker_count", b"worker_count", "worker_number", b"worker_number"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["catalogue", b"catalogue", "device", b"device", "last_activation_error", b"last_activation_error", "live_recall", b"live_recall", "max_concurrent_calls", b"max_concurrent_calls", "release", b"release", "security", b"security", "serving", b"serving", "start_time", b"start_time", "user_count", b"user_count", "versions", b"versions", "worker_count", b"worker_count", "worker_number", b"worker_number"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
