@@ -23,6 +23,7 @@ EXTRA_OF_MODULE = {
     "onnxmltools": "train",
     "onnxscript": "train",
     "tokenizers": "text",
+    "opentelemetry": "otel",
     "grpc_health": "server",
     "grpc_reflection": "server",
     "apsw": "server",

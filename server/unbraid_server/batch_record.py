@@ -22,7 +22,7 @@ class ShedReason(StrEnum):
     CALLER_GONE = "caller_gone"
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, weakref_slot=True, eq=False)
 class BatchRecord:
     """One run of the pipeline, which begins when the record is made. Times are seconds of ``time.perf_counter``.
 

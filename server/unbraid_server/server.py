@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 import grpc
 from grpc_health.v1 import health
@@ -41,6 +42,9 @@ from unbraid_server.signing import trusted_releases
 from unbraid_server.slow_calls import SlowCalls
 from unbraid_server.status_service import StatusService
 from unbraid_server.streams import Streams
+
+if TYPE_CHECKING:
+    from unbraid_server.traces import Traces
 
 __all__ = ["Server"]
 
@@ -111,7 +115,8 @@ class Server:
         self._calls = ThreadPoolExecutor(settings.max_concurrent_calls, thread_name_prefix="call")
         self._slow_calls = ThreadPoolExecutor(SLOW_CALL_THREADS, thread_name_prefix="slow-call")
         slow_calls = SlowCalls(log, settings.slow_call_ms / 1e3)
-        witnesses = [slow_calls.ended]
+        self._traces = _traces(settings, log)
+        witnesses = [slow_calls.ended, *(() if self._traces is None else (self._traces.ended,))]
         self._server = grpc.server(
             self._calls,
             interceptors=[
@@ -196,8 +201,19 @@ class Server:
         self._slow_calls.shutdown()
         self._security.close()
         self._recall.stop()
+        if self._traces is not None:
+            self._traces.close(grace_s)
         self.metrics.close()
 
     def wait(self) -> None:
         """Block until the server was stopped."""
         self._server.wait_for_termination()
+
+
+def _traces(settings: ServerSettings, log: FilteringBoundLogger) -> Traces | None:
+    """Traces where they are wanted; without, none of their library is loaded."""
+    if settings.otlp_endpoint is None:
+        return None
+    from unbraid_server.traces import open_traces  # noqa: PLC0415 - its library is an extra of its own
+
+    return open_traces(settings.otlp_endpoint, settings.trace_sample_share, log)

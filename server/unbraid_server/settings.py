@@ -159,6 +159,13 @@ class ServerSettings(BaseModel):
     log_format: LogFormat = LogFormat.AUTO
     """How lines on stderr look: json, console, or auto, which is console on a terminal and else json."""
 
+    otlp_endpoint: Annotated[str | None, Field(pattern=r"^https?://[^/]+$")] = None
+    """Where traces go: http:// or https:// address of an OpenTelemetry collector (OTLP over gRPC). It needs
+    unbraid[otel]. Not set: there are none."""
+
+    trace_sample_share: Annotated[float, Field(ge=0, le=1)] = 0.01
+    """Share of the calls that are traced, where callers do not decide it themselves (W3C traceparent)."""
+
     slow_call_ms: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 250.0
     """Calls that take longer are logged with where the time went, at most ten a second."""
 
