@@ -26,6 +26,7 @@ from unbraid_client import (
     RecommendResult,
     SecurityStatus,
     ServerStatus,
+    ServingStatus,
     SimilarResult,
 )
 
@@ -134,9 +135,19 @@ def print_status(status: ServerStatus, console: Console) -> None:
         "users": str(status.user_count),
         "calls at once": str(status.max_concurrent_calls),
         "ready since": _minute(status.start_time),
+        "answered": _answered(status.serving),
         "versions": ", ".join(f"{name} {version}" for name, version in status.versions.items()),
     }
     console.print(facts_table(facts))
+
+
+def _answered(serving: ServingStatus) -> str:
+    durations_s = serving.durations_s
+    p50_s, p99_s = durations_s.quantile(0.5), durations_s.quantile(0.99)
+    shed_count = sum(serving.shed.values())
+    if p50_s is None or p99_s is None:
+        return "no calls yet"
+    return f"{durations_s.count:,} calls, p50 {p50_s * 1e3:.1f} ms, p99 {p99_s * 1e3:.1f} ms, {shed_count:,} shed"
 
 
 def _catalogue(item_count: int, status: CatalogueStatus) -> str:

@@ -17,6 +17,7 @@ from unbraid_cli.recommend import interests, recommend, status
 from unbraid_cli.report import report
 from unbraid_cli.serve import serve
 from unbraid_cli.sweep import sweep
+from unbraid_cli.top import top
 from unbraid_cli.train import train
 from unbraid_client import ClientError
 
@@ -57,6 +58,7 @@ app.command(rich_help_panel=SERVING)(rank)
 app.command(rich_help_panel=SERVING)(similar)
 app.command(rich_help_panel=SERVING)(interests)
 app.command(rich_help_panel=SERVING)(status)
+app.command(rich_help_panel=SERVING)(top)
 app.command(rich_help_panel=SERVING)(load)
 
 

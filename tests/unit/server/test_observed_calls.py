@@ -147,7 +147,8 @@ def test_prometheus_counts_steps_stages_and_batches(serve: Callable[..., Opened]
     assert found["unbraid_calls_total", RECOMMEND, "OK"] == 3
     assert found["unbraid_calls_total", RECOMMEND, "INVALID_ARGUMENT"] == 1
     assert {step: found["unbraid_call_step_seconds_count", step] for step in STEPS} == dict.fromkeys(STEPS, 3) | {
-        "parse": 4
+        "parse": 4,
+        "history": 4,
     }
     assert {stage: found["unbraid_stage_seconds_count", stage] for stage in STAGES} == dict.fromkeys(STAGES, 3)
     assert found["unbraid_batch_queries_count",] == found["unbraid_batch_queries_sum",] == 3

@@ -40,7 +40,7 @@ from unbraid_server.sqlite_state import SqliteStateStore
 from unbraid_server.traces import Traces
 
 RECOMMEND = "unbraid.v1.RecommendationService/Recommend"
-STEPS = ["parse", "history", "wait", "answer", "respond"]
+STEPS = ["parse", "state", "history", "wait", "answer", "respond"]
 QUESTION = pb.RecommendRequest(
     history=pb.History(events=[pb.Event(item_id="k01", event_time=Timestamp(seconds=1_767_500_000))])
 )
