@@ -79,7 +79,7 @@ class _ServingCollector(Collector):
             "method",
             figures.durations_s,
         )
-        yield _histograms("unbraid_call_step_seconds", "Steps of a call, once each.", "step", figures.steps_s)
+        yield _histograms("unbraid_call_step_seconds", "Steps of calls, each run of them.", "step", figures.steps_s)
         yield _histograms(
             "unbraid_stage_seconds", "Stages of the pipeline, once a batch and whole.", "stage", figures.stages_s
         )
