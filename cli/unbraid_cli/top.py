@@ -14,9 +14,9 @@ from typing import Annotated
 import typer
 from rich.live import Live
 
+from unbraid_cli.connection import connected
 from unbraid_cli.console import console
 from unbraid_cli.options import Json, Server
-from unbraid_cli.recommend import connected
 from unbraid_cli.serving_rates import rates_between
 from unbraid_cli.top_view import Frame, line, view
 from unbraid_client import ClientError, ServerStatus

@@ -28,7 +28,9 @@ from unbraid_server.sqlite_state import SqliteStateStore
 
 NOW_S = 1_767_500_000
 RECOMMEND = "/unbraid.v1.RecommendationService/Recommend"
-STEPS = ["parse", "state", "history", "wait", "answer", "respond"]
+STEPS = ["parse", "state", "history", "wait", "answer"]
+# What a batch does: the pipeline, and writing what it found.
+PARTS = [*STAGES, "respond"]
 QUESTION = pb.RecommendRequest(
     history=pb.History(
         events=[pb.Event(item_id=item_id, event_time=Timestamp(seconds=NOW_S)) for item_id in ("k01", "k02", "k03")]
@@ -112,9 +114,9 @@ def test_slow_calls_say_where_the_time_went_and_most_of_a_rush_of_them_nothing(
     first = lines[0]
     assert (first["method"], first["code"], first["suppressed_lines"]) == (RECOMMEND, "OK", 0)
     assert list(first["steps_ms"]) == STEPS
-    assert list(first["stages_ms"]) == list(STAGES)
+    assert list(first["stages_ms"]) == PARTS
     assert sum(first["steps_ms"].values()) <= first["duration_ms"]
-    assert sum(first["stages_ms"].values()) <= first["steps_ms"]["answer"] + 0.001 * len(STAGES)
+    assert sum(first["stages_ms"].values()) <= first["steps_ms"]["answer"] + 0.001 * len(PARTS)
     assert (first["queries"], first["batch_queries"], first["history_events"]) == (1, 1, 3)
     assert (first["profiles"], first["plans"]) == (["formula"], ["index"])
     assert first["candidates"] >= 20
@@ -147,10 +149,9 @@ def test_prometheus_counts_steps_stages_and_batches(serve: Callable[..., Opened]
     assert found["unbraid_calls_total", RECOMMEND, "OK"] == 3
     assert found["unbraid_calls_total", RECOMMEND, "INVALID_ARGUMENT"] == 1
     assert {step: found["unbraid_call_step_seconds_count", step] for step in STEPS} == dict.fromkeys(STEPS, 3) | {
-        "parse": 4,
-        "history": 4,
+        "parse": 4
     }
-    assert {stage: found["unbraid_stage_seconds_count", stage] for stage in STAGES} == dict.fromkeys(STAGES, 3)
+    assert {stage: found["unbraid_stage_seconds_count", stage] for stage in PARTS} == dict.fromkeys(PARTS, 3)
     assert found["unbraid_batch_queries_count",] == found["unbraid_batch_queries_sum",] == 3
     assert found["unbraid_call_duration_seconds_bucket", "+Inf", RECOMMEND] == 4
     in_steps_s = sum(found["unbraid_call_step_seconds_sum", step] for step in STEPS)
@@ -174,7 +175,7 @@ def test_the_status_says_what_prometheus_says(serve: Callable[..., Opened]) -> N
     assert sum(serving.durations_s.counts) == found["unbraid_call_duration_seconds_count", RECOMMEND]
     assert serving.batch_sizes.total == found["unbraid_batch_queries_sum",] == 80
     assert {stage.name: stage.run_count for stage in serving.stages} == {
-        stage: found["unbraid_stage_seconds_count", stage] for stage in STAGES
+        stage: found["unbraid_stage_seconds_count", stage] for stage in PARTS
     }
     assert {stage.name: stage.total_s for stage in serving.steps} == pytest.approx(
         {step: found["unbraid_call_step_seconds_sum", step] for step in STEPS}
