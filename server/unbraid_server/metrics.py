@@ -1,8 +1,8 @@
 """What Prometheus reads: calls, batches, and what is known of the release that answers.
 
 Every family is made when it is asked for, from figures that are kept elsewhere. Counters and histograms of several
-processes add up; so do the gauges of the queue, of calls in flight and of threads. All other gauges say the same in
-every process that follows the same folder of releases, but for the recall, which each samples for itself.
+workers add up; so do the gauges of the queue, of calls in flight, of threads and of the cache. All other gauges say the
+same in every worker that follows the same folder of releases, but for the recall, which each samples for itself.
 """
 
 from __future__ import annotations
