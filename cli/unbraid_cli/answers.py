@@ -12,21 +12,17 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from unbraid_cli.console import facts_table
+from unbraid_cli.moments import minute
 from unbraid_client import (
     Basis,
-    CatalogueStatus,
     Evidence,
     Interest,
     InterestsResult,
     Profile,
     RankResult,
-    RecallStatus,
     Recommendation,
     RecommendResult,
-    SecurityStatus,
     ServerStatus,
-    ServingStatus,
     SimilarResult,
 )
 
@@ -35,7 +31,6 @@ __all__ = [
     "print_ranking",
     "print_recent_events",
     "print_recommendations",
-    "print_status",
     "to_json",
 ]
 
@@ -105,76 +100,11 @@ def print_recent_events(result: InterestsResult, count: int, console: Console) -
     for event, interest in _newest_first(result.interests)[:count]:
         table.add_row(
             Text(_name(event)),
-            Text(_minute(event.time)),
+            Text(minute(event.time)),
             Text(str(interest.index), style=_style(interest)),
             Text(f"{event.assignment:.0%}"),
         )
     console.print(table)
-
-
-def print_status(status: ServerStatus, console: Console) -> None:
-    """What the server is made of, one fact a line."""
-    release, device = status.release, status.device
-    error = status.last_activation_error
-    facts = {
-        "release": release.release_id,
-        **({"refused": f"{error.message} ({_minute(error.time)})"} if error else {}),
-        "space": release.space_id,
-        "built": _minute(release.created_time),
-        "catalogue": _catalogue(release.item_count, status.catalogue),
-        "encoder": f"{release.interest_count} interests x {release.dimension} dimensions, "
-        f"last {release.max_history} events",
-        "index": f"{release.index_family}, recall@{release.index_recall_at} {release.index_recall:.4f}",
-        "live recall": _live_recall(status.live_recall),
-        "ranking": ", ".join(release.ranking_profiles),
-        "device": f"{device.active} (asked for {device.requested}{'; ' * bool(device.reason)}{device.reason})",
-        **({"retrieval": f"{device.retrieval} ({device.retrieval_reason})"} if device.retrieval else {}),
-        "providers": f"{', '.join(device.providers)}, {device.intra_op_thread_count} thread(s) a call",
-        "security": _security(status.security),
-        "worker": f"{status.worker_number} of {status.worker_count}",
-        "users": str(status.user_count),
-        "calls at once": str(status.max_concurrent_calls),
-        "ready since": _minute(status.start_time),
-        "answered": _answered(status.serving),
-        "versions": ", ".join(f"{name} {version}" for name, version in status.versions.items()),
-    }
-    console.print(facts_table(facts))
-
-
-def _answered(serving: ServingStatus) -> str:
-    durations_s = serving.durations_s
-    p50_s, p99_s = durations_s.quantile(0.5), durations_s.quantile(0.99)
-    shed_count = sum(serving.shed.values())
-    if p50_s is None or p99_s is None:
-        return "no calls yet"
-    return f"{durations_s.count:,} calls, p50 {p50_s * 1e3:.1f} ms, p99 {p99_s * 1e3:.1f} ms, {shed_count:,} shed"
-
-
-def _catalogue(item_count: int, status: CatalogueStatus) -> str:
-    parts = [f"{item_count:,} items"]
-    if status.changed_item_count or status.replaced_item_count:
-        parts.append(f"{status.changed_item_count:,} new or changed, {status.replaced_item_count:,} changed or deleted")
-    if status.homeless_item_count:
-        parts.append(f"{status.homeless_item_count:,} not shown, because they have no vector of this space")
-    if status.rebuild_reason:
-        parts.append(status.rebuild_reason)
-    return "; ".join(parts)
-
-
-def _security(status: SecurityStatus) -> str:
-    expire_time = status.certificate_expire_time
-    parts = ["no TLS" if expire_time is None else f"TLS, certificate until {_minute(expire_time)}"]
-    parts.append("callers are authenticated" if status.authenticated else "no authentication")
-    if status.refused_files:
-        parts.append(f"changed and refused, see the log: {', '.join(status.refused_files)}")
-    return "; ".join(parts)
-
-
-def _live_recall(recall: RecallStatus) -> str:
-    if recall.merged_recall is None or recall.merged_recall_p05 is None:
-        return "no live question was sampled yet"
-    figures = f"{recall.merged_recall:.4f}, 5th percentile {recall.merged_recall_p05:.4f}, of {recall.sample_count}"
-    return f"{figures}; rebuild due: {recall.rebuild_reason}" if recall.rebuild_reason else figures
 
 
 def to_json(result: RecommendResult | RankResult | SimilarResult | InterestsResult | ServerStatus) -> str:
@@ -262,7 +192,7 @@ def _evidence_table(evidence: Sequence[Evidence]) -> Table:
     for event in evidence:
         table.add_row(
             Text(_name(event)),
-            Text(_minute(event.time)),
+            Text(minute(event.time)),
             Text(f"{event.assignment:.0%}"),
             Text(f"{event.weight:.0%}"),
         )
@@ -270,7 +200,7 @@ def _evidence_table(evidence: Sequence[Evidence]) -> Table:
 
 
 def _print_footer(console: Console, result: RecommendResult | RankResult | InterestsResult, note: str) -> None:
-    facts = [note, f"release {result.release_id}", f"as of {_minute(result.as_of)} UTC"]
+    facts = [note, f"release {result.release_id}", f"as of {minute(result.as_of)} UTC"]
     if result.ignored_event_count:
         facts.append(f"events left out because the release does not know their item: {result.ignored_event_count}")
     console.print(Text(" · ".join(facts), style="dim"), soft_wrap=True)
@@ -303,10 +233,6 @@ def _style(interest: Interest) -> str:
 
 def _colour(interest_index: int | None) -> str:
     return "" if interest_index is None else INTEREST_COLOURS[interest_index % len(INTEREST_COLOURS)]
-
-
-def _minute(time: datetime) -> str:
-    return time.strftime("%Y-%m-%d %H:%M")
 
 
 def _in_words(half_life: timedelta) -> str:

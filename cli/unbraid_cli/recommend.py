@@ -7,12 +7,13 @@ from typing import Annotated
 
 import typer
 
-from unbraid_cli.answers import print_interests, print_recommendations, print_status, to_json
+from unbraid_cli.answers import print_interests, print_recommendations, to_json
 from unbraid_cli.connection import connected
 from unbraid_cli.console import console
 from unbraid_cli.filter_text import parse_condition
 from unbraid_cli.history_file import parse_time, read_history
 from unbraid_cli.options import Json, RankingProfile, Server
+from unbraid_cli.status_view import print_status
 from unbraid_client import Event, Profile
 from unbraid_client.channel import DEFAULT_TARGET
 from unbraid_core.errors import InvalidInput
