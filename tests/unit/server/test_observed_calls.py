@@ -161,6 +161,23 @@ def test_prometheus_counts_steps_stages_and_batches(serve: Callable[..., Opened]
     assert found["process_open_fds",] > 0
 
 
+def test_a_stream_is_neither_slow_nor_has_it_a_duration(
+    serve: Callable[..., Opened], capsys: pytest.CaptureFixture[str]
+) -> None:
+    server, channel = serve(slow_call_ms=0.0)
+    questions = [pb.StreamRecommendRequest(question_id=str(number), request=QUESTION) for number in range(3)]
+    answers = list(RecommendationServiceStub(channel).StreamRecommend(iter(questions)))
+    assert sum(len(answer.outcomes) for answer in answers) == 3
+    server.stop(grace_s=1.0)
+    found = samples(server)
+    method = "/unbraid.v1.RecommendationService/StreamRecommend"
+    assert found["unbraid_calls_total", method, "OK"] == 1
+    assert ("unbraid_call_duration_seconds_count", method) not in found
+    assert found["unbraid_call_step_seconds_count", "state"] == 3
+    assert found["unbraid_call_step_seconds_count", "idle"] >= 2
+    assert capsys.readouterr().err == ""
+
+
 def test_the_status_says_what_prometheus_says(serve: Callable[..., Opened]) -> None:
     server, channel = serve()
     stub = RecommendationServiceStub(channel)
