@@ -117,6 +117,10 @@ class _Boundary:
         except Exception:
             self.log.exception("call failed", **self.ended(call, context, grpc.StatusCode.INTERNAL))
             _abort(context, internal_status(call.request_id), call)
+        except GeneratorExit:
+            # gRPC asks a stream for no more when its caller leaves.
+            self.log.debug("call", **self.ended(call, context, grpc.StatusCode.CANCELLED))
+            raise
         self.log.debug("call", **self.ended(call, context, grpc.StatusCode.OK))
 
     def ended(self, call: CallRecord, context: grpc.ServicerContext, code: grpc.StatusCode) -> dict[str, str | float]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from threading import Condition
 
 from unbraid.v1 import recommendation_pb2 as pb
-from unbraid_core.errors import CallerGone, Unavailable, UnbraidError
+from unbraid_core.errors import CallerGone, Unavailable
 from unbraid_server.batch_requests import MAX_ENTRIES, entry_count
 
 __all__ = ["QuestionWindow"]
@@ -28,7 +28,7 @@ class QuestionWindow:
         self._waiting: list[pb.StreamRecommendRequest] = []
         self._entry_count = 0
         self._is_ended = False
-        self._problem: UnbraidError | None = None
+        self._error: Exception | None = None
         self._is_stopping = False
         self._is_left = False
 
@@ -47,26 +47,26 @@ class QuestionWindow:
         """All that have arrived, at least one; waits for the first of them. Nothing at the end of the stream.
 
         Raises:
+            Exception: what ended the stream too early, once what has arrived before is taken.
             CallerGone: nobody waits for the answers any more.
             Unavailable: the server stops, and what has arrived before is taken.
-            UnbraidError: what the stream ended with, once what has arrived before is taken.
         """
         with self._changed:
             self._changed.wait_for(lambda: bool(self._waiting) or self._is_ended or self._is_closed)
             if self._is_left:
                 raise CallerGone("the caller left the stream, or its deadline passed")
             taken, self._waiting, self._entry_count = self._waiting, [], 0
-            if not taken and self._problem is not None:
-                raise self._problem
+            if not taken and self._error is not None:
+                raise self._error
             if not taken and not self._is_ended:
                 raise Unavailable("the server stops; open another stream for questions without an answer")
             self._changed.notify_all()
             return taken
 
-    def end(self, problem: UnbraidError | None = None) -> None:
-        """No more questions will come, perhaps because something is wrong with the next one."""
+    def end(self, error: Exception | None = None) -> None:
+        """No more questions will come, because of an error where there is one."""
         with self._changed:
-            self._is_ended, self._problem = True, problem
+            self._is_ended, self._error = True, error
             self._changed.notify_all()
 
     def stop(self) -> None:

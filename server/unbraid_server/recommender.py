@@ -63,7 +63,7 @@ class Recommender:
         active: which model that is.
         state: histories of users that callers know by id only.
         batcher: answers calls that come at the same time together.
-        batch_limit: questions of one call that are answered together; then others have a turn.
+        together_limit: questions of one call that are answered together; then others have a turn.
         recall: gets every answer, to compare a few with exact search.
         now: epoch seconds, for questions that do not say when.
     """
@@ -73,14 +73,14 @@ class Recommender:
         active: ActiveModel,
         state: StateStore,
         batcher: Batcher,
-        batch_limit: int,
+        together_limit: int,
         recall: RecallMonitor,
         now: Callable[[], float],
     ) -> None:
         self._active = active
         self._state = state
         self._batcher = batcher
-        self._batch_limit = batch_limit
+        self._together_limit = together_limit
         self._recall = recall
         self._now = now
 
@@ -236,8 +236,8 @@ class Recommender:
         self, model: Model, queries: Sequence[Query], caller: Caller, client: str
     ) -> list[Ranking | UnbraidError]:
         found: list[Ranking | UnbraidError] = []
-        for start in range(0, len(queries), self._batch_limit):
-            together = queries[start : start + self._batch_limit]
+        for start in range(0, len(queries), self._together_limit):
+            together = queries[start : start + self._together_limit]
             try:
                 found += self._batcher.recommend(model, together, caller, client)
             except Overloaded as error:

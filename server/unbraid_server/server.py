@@ -110,8 +110,10 @@ class Server:
         figures = ServingFigures()
         batcher = Batcher(settings.batch_limit, settings.queue_limit, watch=figures)
         self.metrics = Metrics(active, self._recall, figures, batcher)
-        recommender = Recommender(active, state, batcher, settings.batch_limit, self._recall, now)
-        self._streams = Streams(settings.max_streams, settings.batch_limit)
+        # What cannot wait as a whole would be refused whenever something else is answered.
+        together_limit = min(settings.batch_limit, settings.queue_limit)
+        recommender = Recommender(active, state, batcher, together_limit, self._recall, now)
+        self._streams = Streams(settings.max_streams, together_limit)
         self._calls = ThreadPoolExecutor(settings.max_concurrent_calls, thread_name_prefix="call")
         self._slow_calls = ThreadPoolExecutor(SLOW_CALL_THREADS, thread_name_prefix="slow-call")
         slow_calls = SlowCalls(log, settings.slow_call_ms / 1e3)

@@ -10,7 +10,7 @@ from threading import Lock
 import grpc
 
 from unbraid.v1 import recommendation_pb2 as pb
-from unbraid_core.errors import Overloaded, Unavailable, UnbraidError
+from unbraid_core.errors import Overloaded, Unavailable
 from unbraid_server.question_window import QuestionWindow
 
 __all__ = ["Streams"]
@@ -89,10 +89,10 @@ def _read(questions: Iterator[pb.StreamRecommendRequest], window: QuestionWindow
         for question in questions:
             if not window.put(question):
                 return
-    except UnbraidError as error:
-        window.end(error)
     except grpc.RpcError:
         # What gRPC raises where the caller has gone.
         window.leave()
+    except Exception as error:  # noqa: BLE001 - it is raised again in the thread that answers
+        window.end(error)
     else:
         window.end()

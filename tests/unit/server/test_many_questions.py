@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from queue import SimpleQueue
@@ -28,6 +29,7 @@ from unbraid_server.device import Device
 from unbraid_server.logs import open_log
 from unbraid_server.model import Model, load_model
 from unbraid_server.outcomes import stream_recommend_responses
+from unbraid_server.recommendation_service import STREAM_METHOD
 from unbraid_server.recommender import Answer
 from unbraid_server.server import Server
 from unbraid_server.settings import ServerSettings
@@ -239,6 +241,19 @@ def test_a_wrong_question_does_not_end_its_stream(service: RecommendationService
     assert right.response == service.Recommend(question(3))
 
 
+def test_bytes_that_are_no_message_end_the_stream_after_what_came_before(
+    channel_learned: grpc.Channel, refused: Refused
+) -> None:
+    stream = channel_learned.stream_stream("/unbraid.v1.RecommendationService/StreamRecommend")
+    right = pb.StreamRecommendRequest(question_id="right", request=question(2)).SerializeToString()
+    answers = stream(iter([right, b"\xff"]), timeout=TIMEOUT_S)
+    [outcome] = pb.StreamRecommendResponse.FromString(next(answers)).outcomes
+    assert outcome.question_id == "right"
+    refusal = refused(lambda: next(answers))
+    assert refusal.code is grpc.StatusCode.INVALID_ARGUMENT
+    assert [violation.field for violation in refusal.bad_request.field_violations] == ["request"]
+
+
 def test_an_id_that_is_too_long_ends_the_stream(service: RecommendationServiceStub, refused: Refused) -> None:
     asked = [pb.StreamRecommendRequest(question_id="é" * 129, request=question(0))]
     refusal = refused(lambda: list(service.StreamRecommend(iter(asked), timeout=TIMEOUT_S)))
@@ -257,6 +272,14 @@ def test_large_answers_come_in_messages_that_every_client_takes(model_learned: M
     assert len(messages) > 1
     assert all(message.outcomes and message.ByteSize() < 1.1 * 2**20 for message in messages)
     assert [outcome.question_id for message in messages for outcome in message.outcomes] == ids
+
+
+def test_a_batch_larger_than_the_queue_is_answered_beside_others(serve: Callable[..., Opened]) -> None:
+    _, stub = serve(queue_limit=4)
+    batch = pb.BatchRecommendRequest(requests=[question(seed) for seed in range(30)])
+    calls = [stub.BatchRecommend.future(batch, timeout=TIMEOUT_S) for _ in range(2)]
+    for call in calls:
+        assert len(call.result().outcomes) == 30
 
 
 def test_streams_beyond_the_limit_are_refused_and_others_are_answered(
@@ -319,6 +342,18 @@ def test_a_caller_that_does_not_read_is_not_read_from_any_more(serve: Callable[.
         is_blocked.wait(0.05)
     is_blocked.set()
     assert sum(len(message.outcomes) for message in answers) == sent[0]
+
+
+def test_a_stream_whose_caller_leaves_while_answers_are_sent_is_counted(serve: Callable[..., Opened]) -> None:
+    server, stub = serve(batch_limit=4, options=SMALL_BUFFERS)
+    shown = pb.RecommendRequest(limit=24, history=many_events(1_000).history)
+    answers = stub.StreamRecommend(iter(lambda: pb.StreamRecommendRequest(request=shown), None), timeout=TIMEOUT_S)
+    next(answers)
+    answers.cancel()
+    labels = {"method": STREAM_METHOD, "code": "CANCELLED"}
+    until_s = time.monotonic() + TIMEOUT_S
+    while server.metrics.registry.get_sample_value("unbraid_calls_total", labels) != 1.0:
+        assert time.monotonic() < until_s
 
 
 def test_cancelled_streams_and_those_whose_time_is_up_leave_nothing_behind(
