@@ -244,7 +244,7 @@ def test_a_wrong_question_does_not_end_its_stream(service: RecommendationService
 def test_bytes_that_are_no_message_end_the_stream_after_what_came_before(
     channel_learned: grpc.Channel, refused: Refused
 ) -> None:
-    stream = channel_learned.stream_stream("/unbraid.v1.RecommendationService/StreamRecommend")
+    stream: grpc.StreamStreamMultiCallable[bytes, bytes] = channel_learned.stream_stream(STREAM_METHOD)
     right = pb.StreamRecommendRequest(question_id="right", request=question(2)).SerializeToString()
     answers = stream(iter([right, b"\xff"]), timeout=TIMEOUT_S)
     [outcome] = pb.StreamRecommendResponse.FromString(next(answers)).outcomes
