@@ -22,16 +22,13 @@ from unbraid_client.aio_question_calls import AsyncQuestionCalls
 from unbraid_client.bearer import Token
 from unbraid_client.channel import DEFAULT_TARGET, DEFAULT_TIMEOUT_S, RELEASE_TIMEOUT_S, open_aio_channel
 from unbraid_client.errors import error_of
-from unbraid_client.filters import Condition
 from unbraid_client.item_messages import delete_result, item_page, items_result, upsert_request, upsert_result
 from unbraid_client.items import DeleteResult, Item, ItemPage, ItemsResult, UpsertResult
-from unbraid_client.questions import Question
 from unbraid_client.release_messages import activation, rebuild_news, release_page
 from unbraid_client.releases import Activation, RebuildNews, ReleasePage
-from unbraid_client.requests import interests_request, recommend_request
-from unbraid_client.results import interests_result, recommend_result, server_status
+from unbraid_client.results import server_status
 from unbraid_client.tls import Tls
-from unbraid_client.types import EventLike, InterestsResult, Moment, Profile, RecommendResult, ServerStatus
+from unbraid_client.types import ServerStatus
 
 __all__ = ["AsyncUnbraidClient"]
 
@@ -60,62 +57,6 @@ class AsyncUnbraidClient(AsyncQuestionCalls):
         self._catalogue = catalogue_pb2_grpc.CatalogServiceStub(self._channel)
         self._release = release_pb2_grpc.ReleaseServiceStub(self._channel)
         self._status = status_pb2_grpc.StatusServiceStub(self._channel)
-
-    async def recommend(
-        self,
-        *,
-        user_id: str | None = None,
-        history: Iterable[EventLike] | None = None,
-        limit: int = 20,
-        as_of: Moment | None = None,
-        include_seen: bool = False,
-        excluded_item_ids: Iterable[str] = (),
-        profile: Profile | None = None,
-        diversity: float = 0.0,
-        balance: float = 0.0,
-        min_probability: float = 0.0,
-        conditions: Iterable[Condition] = (),
-        allowed_item_ids: Iterable[str] | None = None,
-        timeout_s: float | None = None,
-    ) -> RecommendResult:
-        """Items for a user or a history; see `UnbraidClient.recommend`."""
-        question = Question(
-            user_id=user_id,
-            history=history,
-            limit=limit,
-            as_of=as_of,
-            include_seen=include_seen,
-            excluded_item_ids=excluded_item_ids,
-            profile=profile,
-            diversity=diversity,
-            balance=balance,
-            min_probability=min_probability,
-            conditions=conditions,
-            allowed_item_ids=allowed_item_ids,
-        )
-        return recommend_result(
-            await self._call(self._recommendation.Recommend, recommend_request(question), timeout_s)
-        )
-
-    async def get_interests(
-        self,
-        *,
-        user_id: str | None = None,
-        history: Iterable[EventLike] | None = None,
-        as_of: Moment | None = None,
-        evidence_limit: int = 5,
-        include_vectors: bool = False,
-        timeout_s: float | None = None,
-    ) -> InterestsResult:
-        """The interests of a user or a history; see `UnbraidClient.get_interests`."""
-        request = interests_request(
-            user_id=user_id,
-            history=history,
-            as_of=as_of,
-            evidence_limit=evidence_limit,
-            include_vectors=include_vectors,
-        )
-        return interests_result(await self._call(self._recommendation.GetInterests, request, timeout_s))
 
     async def upsert_items(
         self, items: Iterable[Item], *, space_id: str = "", timeout_s: float | None = None

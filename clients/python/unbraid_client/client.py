@@ -20,17 +20,14 @@ from unbraid.v1 import (
 from unbraid_client.bearer import Token
 from unbraid_client.channel import DEFAULT_TARGET, DEFAULT_TIMEOUT_S, RELEASE_TIMEOUT_S, open_channel
 from unbraid_client.errors import error_of
-from unbraid_client.filters import Condition
 from unbraid_client.item_messages import delete_result, item_page, items_result, upsert_request, upsert_result
 from unbraid_client.items import DeleteResult, Item, ItemPage, ItemsResult, UpsertResult
 from unbraid_client.question_calls import QuestionCalls
-from unbraid_client.questions import Question
 from unbraid_client.release_messages import activation, rebuild_news, release_page
 from unbraid_client.releases import Activation, RebuildNews, ReleasePage
-from unbraid_client.requests import interests_request, recommend_request
-from unbraid_client.results import interests_result, recommend_result, server_status
+from unbraid_client.results import server_status
 from unbraid_client.tls import Tls
-from unbraid_client.types import EventLike, InterestsResult, Moment, Profile, RecommendResult, ServerStatus
+from unbraid_client.types import ServerStatus
 
 __all__ = ["UnbraidClient"]
 
@@ -70,95 +67,6 @@ class UnbraidClient(QuestionCalls):
         self._catalogue = catalogue_pb2_grpc.CatalogServiceStub(self._channel)
         self._release = release_pb2_grpc.ReleaseServiceStub(self._channel)
         self._status = status_pb2_grpc.StatusServiceStub(self._channel)
-
-    def recommend(
-        self,
-        *,
-        user_id: str | None = None,
-        history: Iterable[EventLike] | None = None,
-        limit: int = 20,
-        as_of: Moment | None = None,
-        include_seen: bool = False,
-        excluded_item_ids: Iterable[str] = (),
-        profile: Profile | None = None,
-        diversity: float = 0.0,
-        balance: float = 0.0,
-        min_probability: float = 0.0,
-        conditions: Iterable[Condition] = (),
-        allowed_item_ids: Iterable[str] | None = None,
-        timeout_s: float | None = None,
-    ) -> RecommendResult:
-        """Items for a user of the server's state store, or for a history sent along; exactly one of the two.
-
-        Args:
-            user_id: a user that the server knows; an unknown one is answered by popularity.
-            history: events in any order, at most 10000.
-            limit: how many items, at most 500.
-            as_of: the moment that is answered for; the server's now where it is None.
-            include_seen: whether items of the history may come back.
-            excluded_item_ids: items that must not come back, at most 10000.
-            profile: how to rank; None takes LEARNED where the release has a ranker, and FORMULA where it has none.
-            diversity: 0 for the order of the scores, up to 1 for items as unlike each other as can be.
-            balance: how much of its share of the list each interest is sure of, 0 to 1.
-            min_probability: items that the user takes with less than this probability are left out.
-            conditions: what items have to meet, all of it; at most 32.
-            allowed_item_ids: no other items come back; at least one and at most 10000. None allows all.
-            timeout_s: deadline of this call.
-
-        Raises:
-            ValueError: user_id and history both or neither, a time without a time zone, or no allowed item.
-            TypeError: a condition has one string in place of several values.
-            ClientError: the call failed; InvalidRequest for a condition that the release cannot answer, and for profile
-                LEARNED where it has no ranker.
-        """
-        question = Question(
-            user_id=user_id,
-            history=history,
-            limit=limit,
-            as_of=as_of,
-            include_seen=include_seen,
-            excluded_item_ids=excluded_item_ids,
-            profile=profile,
-            diversity=diversity,
-            balance=balance,
-            min_probability=min_probability,
-            conditions=conditions,
-            allowed_item_ids=allowed_item_ids,
-        )
-        return recommend_result(self._call(self._recommendation.Recommend, recommend_request(question), timeout_s))
-
-    def get_interests(
-        self,
-        *,
-        user_id: str | None = None,
-        history: Iterable[EventLike] | None = None,
-        as_of: Moment | None = None,
-        evidence_limit: int = 5,
-        include_vectors: bool = False,
-        timeout_s: float | None = None,
-    ) -> InterestsResult:
-        """The interests of a user of the state store, or of a history sent along; exactly one of the two.
-
-        Args:
-            user_id: a user that the server knows.
-            history: events in any order, at most 10000.
-            as_of: the moment that is answered for; the server's now where it is None.
-            evidence_limit: how many events to show for each interest, at most 50; 0 means 5.
-            include_vectors: whether to send the vectors.
-            timeout_s: deadline of this call.
-
-        Raises:
-            ValueError: user_id and history both or neither, or a time without a time zone.
-            ClientError: the call failed; NotFound for a user that the server does not know.
-        """
-        request = interests_request(
-            user_id=user_id,
-            history=history,
-            as_of=as_of,
-            evidence_limit=evidence_limit,
-            include_vectors=include_vectors,
-        )
-        return interests_result(self._call(self._recommendation.GetInterests, request, timeout_s))
 
     def upsert_items(
         self, items: Iterable[Item], *, space_id: str = "", timeout_s: float | None = None

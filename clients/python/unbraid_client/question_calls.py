@@ -1,4 +1,4 @@
-"""Calls of the blocking client about many users or given items."""
+"""Calls of the blocking client about users and items: those of RecommendationService."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from unbraid.v1.recommendation_pb2_grpc import RecommendationServiceStub
 from unbraid_client.errors import error_of
 from unbraid_client.filters import Condition
 from unbraid_client.questions import Answer, BatchResult, Question, RankResult, SimilarResult
-from unbraid_client.requests import batch_request, rank_request, similar_request
-from unbraid_client.results import batch_result, rank_result, similar_result
+from unbraid_client.requests import batch_request, interests_request, rank_request, recommend_request, similar_request
+from unbraid_client.results import batch_result, interests_result, rank_result, recommend_result, similar_result
 from unbraid_client.sent_questions import SentQuestions
-from unbraid_client.types import EventLike, Moment, Profile
+from unbraid_client.types import EventLike, InterestsResult, Moment, Profile, RecommendResult
 
 __all__ = ["QuestionCalls"]
 
@@ -27,6 +27,95 @@ class QuestionCalls(ABC):
     """`UnbraidClient` has these calls."""
 
     _recommendation: RecommendationServiceStub
+
+    def recommend(
+        self,
+        *,
+        user_id: str | None = None,
+        history: Iterable[EventLike] | None = None,
+        limit: int = 20,
+        as_of: Moment | None = None,
+        include_seen: bool = False,
+        excluded_item_ids: Iterable[str] = (),
+        profile: Profile | None = None,
+        diversity: float = 0.0,
+        balance: float = 0.0,
+        min_probability: float = 0.0,
+        conditions: Iterable[Condition] = (),
+        allowed_item_ids: Iterable[str] | None = None,
+        timeout_s: float | None = None,
+    ) -> RecommendResult:
+        """Items for a user of the server's state store, or for a history sent along; exactly one of the two.
+
+        Args:
+            user_id: a user that the server knows; an unknown one is answered by popularity.
+            history: events in any order, at most 10000.
+            limit: how many items, at most 500.
+            as_of: the moment that is answered for; the server's now where it is None.
+            include_seen: whether items of the history may come back.
+            excluded_item_ids: items that must not come back, at most 10000.
+            profile: how to rank; None takes LEARNED where the release has a ranker, and FORMULA where it has none.
+            diversity: 0 for the order of the scores, up to 1 for items as unlike each other as can be.
+            balance: how much of its share of the list each interest is sure of, 0 to 1.
+            min_probability: items that the user takes with less than this probability are left out.
+            conditions: what items have to meet, all of it; at most 32.
+            allowed_item_ids: no other items come back; at least one and at most 10000. None allows all.
+            timeout_s: deadline of this call.
+
+        Raises:
+            ValueError: user_id and history both or neither, a time without a time zone, or no allowed item.
+            TypeError: a condition has one string in place of several values.
+            ClientError: the call failed; InvalidRequest for a condition that the release cannot answer, and for profile
+                LEARNED where it has no ranker.
+        """
+        question = Question(
+            user_id=user_id,
+            history=history,
+            limit=limit,
+            as_of=as_of,
+            include_seen=include_seen,
+            excluded_item_ids=excluded_item_ids,
+            profile=profile,
+            diversity=diversity,
+            balance=balance,
+            min_probability=min_probability,
+            conditions=conditions,
+            allowed_item_ids=allowed_item_ids,
+        )
+        return recommend_result(self._call(self._recommendation.Recommend, recommend_request(question), timeout_s))
+
+    def get_interests(
+        self,
+        *,
+        user_id: str | None = None,
+        history: Iterable[EventLike] | None = None,
+        as_of: Moment | None = None,
+        evidence_limit: int = 5,
+        include_vectors: bool = False,
+        timeout_s: float | None = None,
+    ) -> InterestsResult:
+        """The interests of a user of the state store, or of a history sent along; exactly one of the two.
+
+        Args:
+            user_id: a user that the server knows.
+            history: events in any order, at most 10000.
+            as_of: the moment that is answered for; the server's now where it is None.
+            evidence_limit: how many events to show for each interest, at most 50; 0 means 5.
+            include_vectors: whether to send the vectors.
+            timeout_s: deadline of this call.
+
+        Raises:
+            ValueError: user_id and history both or neither, or a time without a time zone.
+            ClientError: the call failed; NotFound for a user that the server does not know.
+        """
+        request = interests_request(
+            user_id=user_id,
+            history=history,
+            as_of=as_of,
+            evidence_limit=evidence_limit,
+            include_vectors=include_vectors,
+        )
+        return interests_result(self._call(self._recommendation.GetInterests, request, timeout_s))
 
     def batch_recommend(self, questions: Iterable[Question], *, timeout_s: float | None = None) -> BatchResult:
         """Items for many users or histories, by one release.
