@@ -1,4 +1,4 @@
-"""BatchRecommend and StreamRecommend over a real socket: each question is answered like alone, and fails alone."""
+"""StreamRecommend over a real socket: order, errors, limits, and how streams end."""
 
 from __future__ import annotations
 
@@ -15,13 +15,11 @@ import grpc
 import numpy as np
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
-from google.rpc import code_pb2, error_details_pb2, status_pb2
+from google.rpc import code_pb2, error_details_pb2
 
-from unbraid.v1 import filter_pb2
 from unbraid.v1 import recommendation_pb2 as pb
 from unbraid.v1.recommendation_pb2_grpc import RecommendationServiceStub
 from unbraid_core.interest_cache import InterestCache
-from unbraid_core.ports import Event, UserEvent
 from unbraid_core.release import open_release
 from unbraid_core.types import Query
 from unbraid_server.active_model import ActiveModel
@@ -44,128 +42,22 @@ if TYPE_CHECKING:
 TIMEOUT_S = 20.0
 NOW = Timestamp(seconds=1_767_500_000)
 ITEMS = [f"{kind}{number:02}" for kind in "kc" for number in range(12)]
-GONE = {grpc.StatusCode.CANCELLED, grpc.StatusCode.UNAVAILABLE}
 
 
 @pytest.fixture(scope="module")
-def service(channel_learned: grpc.Channel, state_v1: SqliteStateStore) -> Iterator[RecommendationServiceStub]:
-    state_v1.append(
-        UserEvent("batch-user", Event(item_id, NOW.seconds - age_s, "view"))
-        for item_id, age_s in [("c05", 86_400.0), ("k01", 3_600.0)]
-    )
-    yield RecommendationServiceStub(channel_learned)
-    state_v1.delete_user("batch-user")
+def service(channel_learned: grpc.Channel) -> RecommendationServiceStub:
+    return RecommendationServiceStub(channel_learned)
 
 
-def question(seed: int) -> pb.RecommendRequest:
-    """Questions of all kinds: histories, users, nobody, filters, diversity, both profiles."""
+def question(seed: int, event_count: int = 5) -> pb.RecommendRequest:
     rng = np.random.default_rng(seed)
-    request = pb.RecommendRequest(limit=int(rng.integers(1, 24)), as_of_time=NOW, profile=int(rng.integers(0, 3)))  # type: ignore[arg-type]  # a value of the enum
-    match seed % 4:
-        case 0:
-            request.user_id = "batch-user"
-        case 1:
-            request.user_id = "nobody"
-        case _:
-            request.history.SetInParent()
-            for item_id in rng.choice(ITEMS, rng.integers(0, 9)):
-                request.history.events.add(
-                    item_id=str(item_id), event_time=Timestamp(seconds=NOW.seconds - int(rng.integers(10**6)))
-                )
-    if seed % 3 == 0:
-        request.filter.conditions.add(attribute="categories").none_of.values.append("lights")
-    request.diversity = float(seed % 2) / 2
-    request.seen_items = pb.SEEN_ITEMS_INCLUDE if seed % 5 else pb.SEEN_ITEMS_EXCLUDE
-    return request
+    ages_s = rng.integers(10**6, size=event_count)
+    events = [
+        pb.Event(item_id=str(item_id), event_time=Timestamp(seconds=NOW.seconds - int(age_s)))
+        for item_id, age_s in zip(rng.choice(ITEMS, event_count), ages_s, strict=True)
+    ]
+    return pb.RecommendRequest(history=pb.History(events=events), limit=24, as_of_time=NOW)
 
-
-WRONG = [
-    ("limit", pb.RecommendRequest(user_id="u", limit=-1)),
-    ("subject", pb.RecommendRequest()),
-    (
-        "filter.conditions[0].attribute",
-        pb.RecommendRequest(
-            user_id="u",
-            filter=filter_pb2.Filter(conditions=[filter_pb2.Condition(attribute="colour", is_set=True)]),
-        ),
-    ),
-]
-
-
-def wrong_fields(status: status_pb2.Status) -> list[str]:
-    bad_request = error_details_pb2.BadRequest()
-    assert any(detail.Unpack(bad_request) for detail in status.details)
-    return [violation.field for violation in bad_request.field_violations]
-
-
-# BatchRecommend
-
-
-def test_a_batch_is_answered_like_its_questions_one_by_one(
-    service: RecommendationServiceStub, model_learned: Model
-) -> None:
-    questions = [question(seed) for seed in range(70)]
-    response = service.BatchRecommend(pb.BatchRecommendRequest(requests=questions))
-    assert response.release_id == model_learned.release_id
-    for asked, outcome in zip(questions, response.outcomes, strict=True):
-        assert outcome.response == service.Recommend(asked)
-
-
-def test_a_wrong_question_fails_alone(service: RecommendationServiceStub) -> None:
-    questions = [question(0)]
-    for _, wrong in WRONG:
-        questions += [wrong, question(2)]
-    outcomes = service.BatchRecommend(pb.BatchRecommendRequest(requests=questions)).outcomes
-    kinds = [outcome.WhichOneof("outcome") for outcome in outcomes]
-    assert kinds == ["response", *["error", "response"] * len(WRONG)]
-    for position, (field, _) in enumerate(WRONG):
-        at = 1 + 2 * position
-        error = outcomes[at].error
-        assert error.code == code_pb2.INVALID_ARGUMENT
-        assert error.message.startswith(f"requests[{at}].{field}: ")
-        assert wrong_fields(error) == [f"requests[{at}].{field}"]
-
-
-def many_events(count: int) -> pb.RecommendRequest:
-    request = pb.RecommendRequest(limit=1)
-    request.history.events.extend([pb.Event(item_id="k00", event_time=NOW)] * count)
-    return request
-
-
-def with_values(count: int) -> pb.RecommendRequest:
-    request = pb.RecommendRequest(user_id="u", limit=1)
-    for _ in range(count // 1_000):
-        request.filter.conditions.add(attribute="categories").none_of.values.extend(["x"] * 1_000)
-    return request
-
-
-TOO_MUCH = {
-    "at least one": [],
-    "257 questions": [pb.RecommendRequest(user_id="u")] * 257,
-    "30001 events and listed item ids": [many_events(10_000)] * 3 + [many_events(1)],
-    "33000 values in filters": [with_values(32_000), with_values(1_000)],
-    "20001 items": [pb.RecommendRequest(user_id="u", limit=600)] * 40 + [pb.RecommendRequest(user_id="u", limit=1)],
-}
-
-
-@pytest.mark.parametrize("problem", TOO_MUCH)
-def test_a_batch_beyond_the_limits_is_refused(
-    service: RecommendationServiceStub, refused: Refused, problem: str
-) -> None:
-    refusal = refused(lambda: service.BatchRecommend(pb.BatchRecommendRequest(requests=TOO_MUCH[problem])))
-    assert refusal.code is grpc.StatusCode.INVALID_ARGUMENT
-    assert problem in refusal.message
-    assert [violation.field for violation in refusal.bad_request.field_violations] == ["requests"]
-
-
-def test_the_largest_batches_are_answered(service: RecommendationServiceStub) -> None:
-    by_count = service.BatchRecommend(pb.BatchRecommendRequest(requests=[pb.RecommendRequest(user_id="u")] * 256))
-    assert len(by_count.outcomes) == 256
-    by_size = service.BatchRecommend(pb.BatchRecommendRequest(requests=[many_events(10_000)] * 3))
-    assert [len(outcome.response.recommendations) for outcome in by_size.outcomes] == [1, 1, 1]
-
-
-# StreamRecommend
 
 Opened = tuple[Server, RecommendationServiceStub]
 
@@ -232,12 +124,17 @@ def test_an_answer_waits_for_no_other_question(service: RecommendationServiceStu
 
 
 def test_a_wrong_question_does_not_end_its_stream(service: RecommendationServiceStub) -> None:
-    asked = [pb.StreamRecommendRequest(question_id="same", request=each) for _, each in WRONG]
-    asked.append(pb.StreamRecommendRequest(question_id="same", request=question(3)))
+    asked = [
+        pb.StreamRecommendRequest(question_id="same", request=pb.RecommendRequest(user_id="u", limit=-1)),
+        pb.StreamRecommendRequest(question_id="same", request=question(3)),
+    ]
     messages = service.StreamRecommend(iter(asked), timeout=TIMEOUT_S)
-    *wrong, right = [outcome for message in messages for outcome in message.outcomes]
-    assert {outcome.question_id for outcome in (*wrong, right)} == {"same"}
-    assert [wrong_fields(outcome.error) for outcome in wrong] == [[f"request.{field}"] for field, _ in WRONG]
+    wrong, right = [outcome for message in messages for outcome in message.outcomes]
+    assert (wrong.question_id, right.question_id) == ("same", "same")
+    bad_request = error_details_pb2.BadRequest()
+    assert any(detail.Unpack(bad_request) for detail in wrong.error.details)
+    assert wrong.error.code == code_pb2.INVALID_ARGUMENT
+    assert [violation.field for violation in bad_request.field_violations] == ["request.limit"]
     assert right.response == service.Recommend(question(3))
 
 
@@ -327,7 +224,7 @@ def test_a_caller_that_does_not_read_is_not_read_from_any_more(serve: Callable[.
     """What it has sent then is bounded: by the window, the batch that waits to be sent, and the buffers between."""
     _, stub = serve(batch_limit=4, options=SMALL_BUFFERS)
     sent, is_blocked = [0], Flag()
-    shown = pb.RecommendRequest(limit=24, history=many_events(1_000).history)
+    shown = question(0, event_count=1_000)
 
     def flood() -> Iterator[pb.StreamRecommendRequest]:
         while not is_blocked.is_set():
@@ -346,7 +243,7 @@ def test_a_caller_that_does_not_read_is_not_read_from_any_more(serve: Callable[.
 
 def test_a_stream_whose_caller_leaves_while_answers_are_sent_is_counted(serve: Callable[..., Opened]) -> None:
     server, stub = serve(batch_limit=4, options=SMALL_BUFFERS)
-    shown = pb.RecommendRequest(limit=24, history=many_events(1_000).history)
+    shown = question(0, event_count=1_000)
     answers = stub.StreamRecommend(iter(lambda: pb.StreamRecommendRequest(request=shown), None), timeout=TIMEOUT_S)
     next(answers)
     answers.cancel()
