@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unbraid_core.interest_cache import ENTRY_BYTES, EncodedHistory, InterestCache
@@ -55,6 +55,7 @@ def longer(rng: np.random.Generator, history: History, item_count: int, now_s: f
     )
 
 
+@settings(max_examples=40)
 @given(seed=st.integers(0, 2**32 - 1), capacity_bytes=st.sampled_from([0, 2_000, 4_000, ROOMY_BYTES]))
 def test_answers_are_bit_equal_while_time_passes_and_histories_grow(
     make_world: MakeWorld, seed: int, capacity_bytes: int
