@@ -1,8 +1,8 @@
 """Makes the calls of one process, by asyncio.
 
 Blocking calls in threads, futures with callbacks, and asyncio were compared: ``python -m benchmarks.callers``. With 32
-calls in progress, futures and asyncio take about as much CPU a call, 75 to 105 us, and threads 110 to 190 (2 cores of an
-AMD EPYC, busy with other work); asyncio needs no locks.
+calls in progress, futures and asyncio took about as much CPU a call, and threads half as much again to twice as much;
+asyncio needs no locks.
 """
 
 from __future__ import annotations
