@@ -5,9 +5,9 @@
 Recommendations (open loop), batches of 32 (a tenth as many calls), an upsert of 20 items every second, always the same
 items, and an activation of the other of two releases every minute. Before, all threads of the server are made to work,
 since each keeps a connection and memory of its own for as long as it lives. The kernel is asked every second for
-memory, threads and open files of the server. The first quarter is left out: the cache of interests fills up, which
-takes a minute and a half. The slope of the memory is
-that of least squares, with a 95% interval from the means of 20 equal parts, long enough not to depend on each other.
+memory, threads and open files of the server. The first quarter is left out: the cache of interests fills up, for which
+it needs 1.5 minutes. The slope of the memory is that of least squares, with a 95% interval from the means of 20 equal
+parts, long enough not to depend on each other.
 The server grows where the whole interval lies above 1 MB an hour, or the second half has more threads or files at the
 most than the first. Exits with 1 where it grows, or where a call failed other than by being shed.
 """
