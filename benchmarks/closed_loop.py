@@ -158,7 +158,7 @@ def stream_latencies(requests: Iterator[bytes], target: str, callers: int, secon
 
     latencies_s: list[float] = []
     with grpc.insecure_channel(target, OPTIONS) as channel:
-        stream = channel.stream_stream(f"{SERVICE}/StreamRecommend")
+        stream: grpc.StreamStreamMultiCallable[bytes, bytes] = channel.stream_stream(f"{SERVICE}/StreamRecommend")
         for message in stream(questions()):
             # Only the number of outcomes is of interest, and they come in the order of the questions.
             outcomes = len(pb.StreamRecommendResponse.FromString(message).outcomes)

@@ -47,7 +47,7 @@ def main() -> None:
     folder = releases.parent
     settings = ServerSettings(releases=releases, state=folder / "inline.db", port=port, interest_cache_mb=0)
     model = load_model(ReleaseStore(releases).open(), Device.CPU)
-    unbraid_server.server.Batcher = Inline  # type: ignore[misc]
+    unbraid_server.server.Batcher = Inline  # type: ignore[attr-defined]
     active = ActiveModel(model, SqliteCatalogueStore(settings.catalogue_file))
     server = Server(active, SqliteStateStore(settings.state), settings, open_log("warning"), now=time.time)
     server.start()

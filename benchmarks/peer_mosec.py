@@ -18,7 +18,7 @@ class Recommend(Worker):
     """Bytes in, bytes out."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._pipeline = PeerPipeline(Path(os.environ[RELEASES]))
 
     def deserialize(self, data: bytes) -> bytes:
@@ -39,9 +39,9 @@ def main() -> None:
     releases, port = sys.argv[1:]
     os.environ[RELEASES] = releases
     sys.argv = [sys.argv[0], "--address", "127.0.0.1", "--port", port, "--log-level", "warning"]
-    server = Server()
+    server = Server()  # type: ignore[no-untyped-call]
     server.append_worker(Recommend, num=1, max_batch_size=BATCH, max_wait_time=WAIT_MS)
-    server.run()
+    server.run()  # type: ignore[no-untyped-call]
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Measures what a request costs a server, next to what the pipeline alone costs, and next to other servers.
 
-    python -m benchmarks.serving [--items 100000] [--seconds 2] [--rounds 5] [--only NAME] [--releases DIR] [--json FILE]
+    python -m benchmarks.serving [--items 100000] [--seconds 2] [--rounds 5] [--only NAME] [--releases DIR] [--json F]
 
 Every server runs in processes of its own and answers the same requests: histories of 50 events, 50 items each. A round
 asks each of them in turn, so that what else runs on the machine disturbs all alike; the table shows medians over the
@@ -12,11 +12,13 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 import numpy as np
 from benchmarks.cpu_time import cpu_s
@@ -34,9 +36,8 @@ COMPUTE = "pipeline alone, 32 at once"
 USERS = 4_000
 BATCH = 32
 TITLE = "A title of about forty letters, as usual"
-FIELDS = "calls", "wall_s", "cpu_s", "load_cpu_s", "p50_s", "p99_s"
 
-# What one measurement says: some of FIELDS; calls are questions.
+# What one measurement says: calls (questions answered), wall_s, cpu_s; of servers load_cpu_s, p50_s and p99_s too.
 Measurement = Mapping[str, float]
 Contender = Callable[[float], Measurement]
 
@@ -84,30 +85,49 @@ def contenders(stack: ExitStack, releases: Path, item_count: int, only: str) -> 
         return ask
 
     running: dict[str, Contender] = {COMPUTE: lambda seconds: pipeline.ask(batch=BATCH, seconds=seconds)}
-    for server, start, questions in servers(releases):
-        wanted = [(f"{server}, {name}", *how) for name, *how in questions if only in f"{server}, {name}"]
+    for server in servers(releases):
+        wanted = [each for each in server.questions if only in f"{server.name}, {each.name}"]
         if wanted:
-            target, process_id = stack.enter_context(start())
-            running |= {name: asked(target, process_id, form, callers) for name, form, callers in wanted}
+            target, process_id = stack.enter_context(server.start())
+            for each in wanted:
+                running[f"{server.name}, {each.name}"] = asked(target, process_id, each.form, each.callers)
     return running
 
 
-def servers(releases: Path) -> Iterable[tuple[str, Callable[[], object], list[tuple[str, str, int]]]]:
-    """Servers by name, how to start them, and what they are asked: a name, the form of requests, callers."""
-    callers = [(f"{count} callers", "recommend", count) for count in (1, 8, 32, 128)]
-    many = [("BatchRecommend of 32, 2 callers", "batch", 2), ("StreamRecommend, 64 on their way", "stream", 64)]
-    few = [("1 callers", "recommend", 1), ("32 callers", "recommend", 32)]
-    yield "unbraid", lambda: server_process(releases, interest_cache_mb="0"), [*callers, *many]
-    yield "unbraid with its cache", lambda: server_process(releases), few[1:]
-    yield (
-        "unbraid with 2 workers",
-        lambda: server_process(releases, "--workers", "2", interest_cache_mb="0"),
-        [("32 callers", "recommend", 32), ("128 callers", "recommend", 128)],
-    )
-    yield "unbraid without batcher", lambda: inline_process(releases), few
+class Question(NamedTuple):
+    """What a server is asked: a form of requests, and by how many callers."""
+
+    name: str
+    form: str
+    callers: int
+
+
+class ServerKind(NamedTuple):
+    """A server, how to start it, and what it is asked. A running one is a target and a process id."""
+
+    name: str
+    start: Callable[[], AbstractContextManager[tuple[str, int]]]
+    questions: Sequence[Question]
+
+
+def servers(releases: Path) -> Iterator[ServerKind]:
+    """All that are measured."""
+
+    def calls(*counts: int, form: str = "recommend") -> list[Question]:
+        return [Question(f"{count} callers", form, count) for count in counts]
+
+    uncached = partial(server_process, releases, interest_cache_mb="0")
+    many = [
+        Question("BatchRecommend of 32, 2 callers", "batch", 2),
+        Question("StreamRecommend, 64 on their way", "stream", 64),
+    ]
+    yield ServerKind("unbraid", uncached, [*calls(1, 8, 32, 128), *many])
+    yield ServerKind("unbraid with its cache", partial(server_process, releases), calls(32))
+    two_workers = partial(server_process, releases, "--workers", "2", interest_cache_mb="0")
+    yield ServerKind("unbraid with 2 workers", two_workers, calls(32, 128))
+    yield ServerKind("unbraid without batcher", partial(inline_process, releases), calls(1, 32))
     for name, peer in PEERS.items():
-        calls = [(f"{count} callers", peer.form, count) for count in (1, 32)]
-        yield name, lambda peer=peer: peer_process(peer, releases), calls
+        yield ServerKind(name, partial(peer_process, peer, releases), calls(1, 32, form=peer.form))
 
 
 def play(asked: Mapping[str, Contender], rounds: int, seconds: float) -> dict[str, list[Measurement]]:

@@ -261,7 +261,7 @@ def _unset_fields(message: Message) -> set[str]:
         field.full_name for field, _ in message.ListFields()
     }
     for field, value in message.ListFields():
-        if field.type == field.TYPE_MESSAGE and field.message_type.full_name.startswith("unbraid."):
+        if field.message_type is not None and field.message_type.full_name.startswith("unbraid."):
             unset |= _unset_fields(value[0] if field.is_repeated else value)
     return unset
 
