@@ -33,7 +33,7 @@ from rich.table import Table
 from unbraid_core.release import ReleaseStore
 
 COMPUTE = "pipeline alone, 32 at once"
-USERS = 4_000
+USERS = 1_000
 BATCH = 32
 TITLE = "A title of about forty letters, as usual"
 
