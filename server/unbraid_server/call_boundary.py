@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Generic, NoReturn, TypeVar
+from typing import Any, Generic, NoReturn, TypeVar
 
 import grpc
 from structlog.typing import FilteringBoundLogger
@@ -63,17 +63,27 @@ class CallBoundary(grpc.ServerInterceptor):
         self._figures = figures
         self._witnesses = (figures.ended, *witnesses)
         self._apart = apart
+        self._handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
 
     def intercept_service(
         self,
         continuation: Callable[[grpc.HandlerCallDetails], grpc.RpcMethodHandler[Request, Response] | None],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> grpc.RpcMethodHandler[Request, Response] | None:
-        """Put the boundary around one method."""
-        handler = continuation(handler_call_details)
+        """Put the boundary around one method; gRPC asks for it at every call, and gets what it got before."""
         method = handler_call_details.method
+        known = self._handlers.get(method)
+        if known is not None:
+            return known
+        handler = continuation(handler_call_details)
         if handler is None or method.startswith(OPEN_METHODS):
             return handler
+        bounded = self._handlers[method] = self._bounded(method, handler)
+        return bounded
+
+    def _bounded(
+        self, method: str, handler: grpc.RpcMethodHandler[Request, Response]
+    ) -> grpc.RpcMethodHandler[Request, Response]:
         boundary = _Boundary(method, self._log, self._active, self._figures, self._witnesses)
         forms = handler.request_deserializer, _written(handler.response_serializer)
         threads = next((pool for prefix, pool in self._apart.items() if method.startswith(prefix)), None)

@@ -15,6 +15,7 @@ from queue import Empty, Full, Queue
 import numpy as np
 
 from unbraid_core.types import Query, Ranking
+from unbraid_server.cores import roam
 from unbraid_server.model import Model
 
 __all__ = ["RecallMonitor", "RecallSummary"]
@@ -130,6 +131,7 @@ class RecallMonitor:
         )
 
     def _work(self) -> None:
+        roam()
         while not self._stopping.is_set():
             try:
                 sample = self._waiting.get(timeout=0.5)

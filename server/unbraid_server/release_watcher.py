@@ -12,6 +12,7 @@ from structlog.typing import FilteringBoundLogger
 from unbraid_core.errors import UnbraidError
 from unbraid_core.release import ReleaseStore
 from unbraid_server.active_model import ActiveModel
+from unbraid_server.cores import roam
 
 __all__ = ["ReleaseWatcher", "TakeoverFailure"]
 
@@ -113,6 +114,7 @@ class ReleaseWatcher:
         return None
 
     def _watch(self) -> None:
+        roam()
         while True:
             again = self._woken.wait(POLL_S)
             self._woken.clear()

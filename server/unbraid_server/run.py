@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import threading
@@ -13,6 +14,7 @@ from unbraid_core.interest_cache import InterestCache
 from unbraid_server.active_model import ActiveModel
 from unbraid_server.allocator import keep_memory_together
 from unbraid_server.bucketed_encoder import shape_ranges
+from unbraid_server.cores import keep_to_core
 from unbraid_server.device_options import provider_options
 from unbraid_server.logs import open_log
 from unbraid_server.model import Model, load_model
@@ -50,6 +52,8 @@ def run(settings: ServerSettings, on_ready: Callable[[Ready], None], worker: int
         Unavailable: the address cannot be had.
     """
     keep_memory_together()
+    if settings.keeps_to_cores:
+        keep_to_core(worker)
     log = open_log(settings.log_level, settings.log_format)
     if settings.worker_count > 1:
         log = log.bind(worker=worker)
@@ -68,6 +72,9 @@ def run(settings: ServerSettings, on_ready: Callable[[Ready], None], worker: int
         if settings.metrics_port is not None:
             metrics_port = server.metrics.listen(settings.metrics_host, settings.metrics_port)
             log.info("metrics", port=metrics_port)
+        # What there is by now stays: without this, every full collection of garbage would go through all of it.
+        gc.collect()
+        gc.freeze()
         port = server.start()
         signal.signal(signal.SIGHUP, lambda *_: server.look_for_release())
         _log_decisions(log, settings, model, port)
@@ -99,6 +106,7 @@ def _log_decisions(log: FilteringBoundLogger, settings: ServerSettings, model: M
         retrieval_requested=model.retrieval.requested.value,
         retrieval_reason=model.retrieval.reason,
         encoder_threads=INTRA_OP_THREADS,
+        pinned=settings.keeps_to_cores,
         faiss_threads=os.environ.get("OMP_NUM_THREADS", "1"),
         batch_limit=settings.batch_limit,
         queue_limit=settings.queue_limit,

@@ -26,6 +26,7 @@ from unbraid_server.batcher import Batcher
 from unbraid_server.call_boundary import CallBoundary
 from unbraid_server.catalogue_service import CatalogService
 from unbraid_server.catalogue_watcher import CatalogueWatcher
+from unbraid_server.cores import roam
 from unbraid_server.health import Health
 from unbraid_server.message_reader import MessageReader
 from unbraid_server.metrics import Metrics
@@ -115,7 +116,7 @@ class Server:
         recommender = Recommender(active, state, batcher, together_limit, self._recall, now)
         self._streams = Streams(settings.max_streams, together_limit)
         self._calls = ThreadPoolExecutor(settings.max_concurrent_calls, thread_name_prefix="call")
-        self._slow_calls = ThreadPoolExecutor(SLOW_CALL_THREADS, thread_name_prefix="slow-call")
+        self._slow_calls = ThreadPoolExecutor(SLOW_CALL_THREADS, "slow-call", initializer=roam)
         slow_calls = SlowCalls(log, settings.slow_call_ms / 1e3)
         self._traces = _traces(settings, log)
         witnesses = [slow_calls.ended, *(() if self._traces is None else (self._traces.ended,))]

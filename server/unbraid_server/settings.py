@@ -77,6 +77,10 @@ class ServerSettings(BaseModel):
     workers: Annotated[int, Field(ge=1, le=256)] | Literal["auto"] = 1
     """Processes that answer calls on the port; auto takes as many as there are cores to use."""
 
+    pin_workers: bool | Literal["auto"] = "auto"
+    """Whether each worker answers on a core of its own, which takes less processor time; auto does so where there are
+    several, as many as cores."""
+
     device: Device = Device.AUTO
     """Where the encoder runs: auto, cuda or cpu."""
 
@@ -224,6 +228,13 @@ class ServerSettings(BaseModel):
     def worker_count(self) -> int:
         """Processes that answer calls."""
         return usable_cores() if self.workers == "auto" else self.workers
+
+    @property
+    def keeps_to_cores(self) -> bool:
+        """Whether each worker answers on a core of its own."""
+        if self.pin_workers == "auto":
+            return 1 < self.worker_count == len(os.sched_getaffinity(0))
+        return self.pin_workers
 
     @property
     def catalogue_file(self) -> Path:

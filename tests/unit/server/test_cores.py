@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from unbraid_server.cores import usable_cores
+from unbraid_server.cores import keep_to_core, roam, usable_cores
 
 VISIBLE = len(os.sched_getaffinity(0))
 
@@ -49,3 +50,21 @@ def test_cores_are_those_of_the_scheduler_within_the_processor_time(
 
 def test_this_machine_has_some() -> None:
     assert 1 <= usable_cores() <= VISIBLE
+
+
+def test_a_thread_keeps_to_one_core_with_those_that_it_starts_until_it_roams() -> None:
+    def cores() -> set[int]:
+        return os.sched_getaffinity(0)
+
+    def kept() -> tuple[set[int], set[int], set[int]]:
+        keep_to_core(VISIBLE + 1)
+        with ThreadPoolExecutor(1) as child:
+            of_child = child.submit(cores).result()
+        before = cores()
+        roam()
+        return before, of_child, cores()
+
+    with ThreadPoolExecutor(1) as thread:
+        before, of_child, after = thread.submit(kept).result()
+    assert before == of_child == {min(cores())}
+    assert after == cores()

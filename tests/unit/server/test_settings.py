@@ -114,3 +114,14 @@ def test_metrics_stay_on_loopback_unless_their_own_address_says_otherwise() -> N
 @pytest.mark.parametrize(("host", "address"), [("127.0.0.1", "127.0.0.1:9"), ("::1", "[::1]:9")])
 def test_address(host: str, address: str) -> None:
     assert ServerSettings.load(host=host, port=9, releases=Path("r")).address == address
+
+
+@pytest.mark.parametrize(
+    ("workers", "pin_workers", "keeps"),
+    [(1, "auto", False), (1, True, True), (256, "auto", False), ("auto", False, False)],
+)
+def test_workers_keep_to_cores_where_each_has_one_or_where_it_is_said(
+    workers: int | str, pin_workers: bool | str, keeps: bool
+) -> None:
+    settings = ServerSettings.model_validate({"workers": workers, "pin_workers": pin_workers})
+    assert settings.keeps_to_cores is keeps
