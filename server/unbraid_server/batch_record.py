@@ -20,6 +20,7 @@ class ShedReason(StrEnum):
     QUEUE_FULL = "queue_full"
     DEADLINE = "deadline"
     CALLER_GONE = "caller_gone"
+    TOO_MANY = "too_many"
 
 
 @dataclass(slots=True, weakref_slot=True, eq=False)

@@ -27,6 +27,7 @@ from unbraid_server.call_boundary import CallBoundary
 from unbraid_server.catalogue_service import CatalogService
 from unbraid_server.catalogue_watcher import CatalogueWatcher
 from unbraid_server.cores import roam
+from unbraid_server.door import Door
 from unbraid_server.health import Health
 from unbraid_server.message_reader import MessageReader
 from unbraid_server.metrics import Metrics
@@ -61,6 +62,8 @@ MAX_REQUEST_BYTES = 400 * MAX_ENTRIES + 100 * MAX_CONDITIONS * MAX_VALUES + 1000
 # Activations and rebuilds take seconds to minutes, and one at a time works on a folder.
 RELEASE_METHODS = "/unbraid.v1.ReleaseService/"
 SLOW_CALL_THREADS = 2
+# For calls that are no questions, while there are as many questions as may be.
+SPARE_THREADS = 16
 
 CHANNEL_OPTIONS = (
     ("grpc.max_receive_message_length", MAX_REQUEST_BYTES),
@@ -115,7 +118,8 @@ class Server:
         together_limit = min(settings.batch_limit, settings.queue_limit)
         recommender = Recommender(active, state, batcher, together_limit, self._recall, now)
         self._streams = Streams(settings.max_streams, together_limit)
-        self._calls = ThreadPoolExecutor(settings.max_concurrent_calls, thread_name_prefix="call")
+        thread_count = settings.max_concurrent_calls + SPARE_THREADS
+        self._calls = ThreadPoolExecutor(thread_count, thread_name_prefix="call")
         self._slow_calls = ThreadPoolExecutor(SLOW_CALL_THREADS, "slow-call", initializer=roam)
         slow_calls = SlowCalls(log, settings.slow_call_ms / 1e3)
         self._traces = _traces(settings, log)
@@ -123,6 +127,7 @@ class Server:
         self._server = grpc.server(
             self._calls,
             interceptors=[
+                Door(settings.max_concurrent_calls, figures),
                 CallBoundary(
                     log,
                     active,
@@ -135,7 +140,7 @@ class Server:
             ],
             # Where it need not share, a second server on the same port would start silently and take half of the calls.
             options=[*CHANNEL_OPTIONS, ("grpc.so_reuseport", int(self._shares_port))],
-            maximum_concurrent_rpcs=settings.max_concurrent_calls,
+            maximum_concurrent_rpcs=thread_count,
         )
         add_RecommendationServiceServicer_to_server(RecommendationService(recommender, self._streams), self._server)
         add_CatalogServiceServicer_to_server(CatalogService(active), self._server)

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from threading import Lock
 
+import grpc
+
 from unbraid_server.batch_record import BatchRecord, ShedReason, Turn
 from unbraid_server.call_record import CallRecord, current_call
 from unbraid_server.distribution import Distribution, Distributions, Histogram
@@ -52,12 +54,23 @@ class ServingFigures:
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._begun_count = 0
+        self._begun_count = self._ended_count = 0
         self._calls: Counter[tuple[str, str]] = Counter()
         self._shed: Counter[ShedReason] = Counter(dict.fromkeys(ShedReason, 0))
         self._durations_s = Distributions(CALL_BOUNDS_S)
         self._steps_s, self._stages_s = PartTimes(PART_BOUNDS_S), PartTimes(PART_BOUNDS_S)
         self._batch_sizes = Distribution(BATCH_BOUNDS)
+
+    @property
+    def in_flight_count(self) -> int:
+        """Calls that began and did not end."""
+        return self._begun_count - self._ended_count
+
+    def turned_away(self, method: str, reason: ShedReason) -> None:
+        """A call was refused before it began."""
+        with self._lock:
+            self._calls[method, grpc.StatusCode.RESOURCE_EXHAUSTED.name] += 1
+            self._shed[reason] += 1
 
     def began(self) -> None:
         """A call begins."""
@@ -67,6 +80,7 @@ class ServingFigures:
     def ended(self, call: CallRecord) -> None:
         """A call is done."""
         with self._lock:
+            self._ended_count += 1
             self._calls[call.method, call.code] += 1
         if not call.is_stream:
             self._durations_s.observe(call.method, call.duration_s)
@@ -92,7 +106,7 @@ class ServingFigures:
         """The figures now."""
         with self._lock:
             calls, shed = dict(self._calls), dict(self._shed)
-            in_flight_count = self._begun_count - self._calls.total()
+            in_flight_count = self.in_flight_count
         return ServingSnapshot(
             calls=calls,
             in_flight_count=in_flight_count,

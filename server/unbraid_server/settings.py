@@ -109,8 +109,9 @@ class ServerSettings(BaseModel):
     interest_cache_mb: Annotated[int, Field(ge=0, le=1_000_000)] = 64
     """Memory for the interests of histories that come again, in millions of bytes; 0 for none."""
 
-    max_concurrent_calls: Annotated[int, Field(ge=1, le=4096)] = 192
-    """Calls of any kind in progress, one thread each; more are refused by gRPC itself."""
+    max_concurrent_calls: Annotated[int, Field(ge=1, le=4096)] = 176
+    """Calls in progress, one thread each, with which further questions are refused before they are read; a little more
+    than batch_limit and queue_limit make up."""
 
     max_streams: Annotated[int, Field(ge=1, le=4096)] = 32
     """Of these, StreamRecommend calls; each takes a second thread, which reads it."""

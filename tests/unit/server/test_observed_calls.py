@@ -199,7 +199,7 @@ def test_the_status_says_what_prometheus_says(serve: Callable[..., Opened]) -> N
     )
     assert serving.call_in_flight_count == 1  # the call for the status itself
     assert {each.reason: each.call_count for each in serving.shed} == dict.fromkeys(
-        ("queue_full", "deadline", "caller_gone"), 0
+        ("queue_full", "deadline", "caller_gone", "too_many"), 0
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import timedelta
 from threading import Event as Flag
 from threading import Thread
 from typing import TYPE_CHECKING, NoReturn
@@ -137,9 +138,13 @@ def test_too_many_calls_at_once_are_refused(serve: Callable[..., Opened], refuse
     _, stub = serve(state, ServerSettings(port=0, max_concurrent_calls=1))
     call = stub.Recommend.future(BY_ID, timeout=TIMEOUT_S)
     assert state.entered.wait(TIMEOUT_S)
-    assert refused(lambda: stub.Recommend(BY_ID, timeout=TIMEOUT_S)).code is grpc.StatusCode.RESOURCE_EXHAUSTED
+    refusal = refused(lambda: stub.Recommend(BY_ID, timeout=TIMEOUT_S))
+    assert refusal.code is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert refusal.info.reason == "OVERLOADED"
+    assert refusal.retry.retry_delay.ToTimedelta() > timedelta(0)
     state.gate.set()
     assert call.result().release_id
+    assert stub.Recommend(BY_ID, timeout=TIMEOUT_S).release_id, "the door is open again"
 
 
 def test_a_message_beyond_the_limits_is_refused(serve: Callable[..., Opened], refused: Refused) -> None:

@@ -343,7 +343,7 @@ class ShedCount(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     CALL_COUNT_FIELD_NUMBER: _builtins.int
     reason: _builtins.str
-    """queue_full, deadline or caller_gone."""
+    """queue_full, deadline, caller_gone or too_many."""
     call_count: _builtins.int
     """How many."""
     def __init__(
