@@ -2,8 +2,8 @@
 
 weight_k,i(t) = R[k,i] * 2^(-(t - t_i) / h_k) / m_k(t)
 
-The weights of one interest sum to 1 over its history. They are formed in log space, so they stay exact long after the
-mass itself has left the float64 range.
+The weights of one interest sum to 1 over its history. Both sides of the fraction count ages from the newest event, so
+the weights stay exact long after the mass itself has left the float64 range.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from unbraid_core.decay import log_contributions
+from unbraid_core.decay import SMALLEST_SHARE
 from unbraid_core.types import DoubleArray, IntArray, Interests
 
 __all__ = ["Evidence", "weigh_evidence"]
@@ -38,20 +38,21 @@ class Evidence:
 def weigh_evidence(interests: Interests, now_s: float, half_life_s_K: DoubleArray, limit: int) -> Evidence:
     """The ``limit`` heaviest items of every interest, fewer where the history holds fewer; equal weights go by row."""
     history = interests.history
-    log_weight_KL = log_contributions(interests.assignment_KL, now_s - history.time_s_N, half_life_s_K)
-    weight_KL = np.exp(log_weight_KL - log_weight_KL.max(axis=1, keepdims=True))
+    age_s_L = np.maximum(now_s - history.time_s_N, 0.0)
+    survival_KL = np.exp2((age_s_L[-1] - age_s_L) / half_life_s_K[:, None])
+    weight_KL = survival_KL * np.maximum(interests.assignment_KL, SMALLEST_SHARE)
     weight_KL /= weight_KL.sum(axis=1, keepdims=True)
 
-    by_row_L = np.argsort(history.row_N, kind="stable")
-    newest_U, weight_KU = by_row_L, weight_KL[:, by_row_L]
+    by_row_L = history.row_N.argsort(kind="stable")
+    newest_U, weight_KU = by_row_L, weight_KL.take(by_row_L, axis=1)
     sorted_row_L = history.row_N[by_row_L]
-    is_first_L = sorted_row_L[1:] != sorted_row_L[:-1]
-    if not is_first_L.all():
-        starts_U = np.flatnonzero(np.concatenate([[True], is_first_L]))
-        newest_U = by_row_L[np.append(starts_U[1:], len(by_row_L)) - 1]
-        weight_KU = np.add.reduceat(weight_KU, starts_U, axis=1)
+    is_last_L = sorted_row_L[:-1] != sorted_row_L[1:]
+    if np.count_nonzero(is_last_L) < len(is_last_L):
+        last_U = np.append(is_last_L, True).nonzero()[0]
+        newest_U = by_row_L[last_U]
+        weight_KU = np.add.reduceat(weight_KU, np.append(0, last_U[:-1] + 1), axis=1)
 
-    heaviest_KE = np.argsort(-weight_KU, axis=1, kind="stable")[:, :limit]
+    heaviest_KE = (-weight_KU).argsort(axis=1, kind="stable")[:, :limit]
     newest_KE = newest_U[heaviest_KE]
     each_K1 = np.arange(len(weight_KU))[:, None]
     return Evidence(

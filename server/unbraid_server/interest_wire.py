@@ -2,25 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import cache
+from itertools import chain, islice
+
 import numpy as np
-from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from unbraid.v1 import recommendation_pb2 as pb
 from unbraid_core.evidence import Evidence
 from unbraid_core.types import DoubleArray, Interests
 from unbraid_server.shown_items import ShownItems
-from unbraid_server.timestamps import duration, timestamp
-from unbraid_server.wire import DoubleRecords, opening
+from unbraid_server.timestamps import duration, seconds_and_nanos
+from unbraid_server.wire import Openings, Records, opening
 
 __all__ = ["written_interests"]
 
 FIELDS = pb.Interest.DESCRIPTOR.fields_by_name
+INTEREST_NUMBERS = Records([(b"", FIELDS["mass"]), (b"", FIELDS["share"])])
+
+EVIDENCE = Openings(FIELDS["evidence"])
 EVIDENCE_FIELDS = pb.Evidence.DESCRIPTOR.fields_by_name
-EVIDENCE_NUMBERS = DoubleRecords([(b"", EVIDENCE_FIELDS["assignment"]), (b"", EVIDENCE_FIELDS["weight"])])
+TIME_FIELDS = [(b"", Timestamp.DESCRIPTOR.fields_by_name[name]) for name in ("seconds", "nanos")]
+(_, SECONDS), NANOS = TIME_FIELDS
+EVIDENCE_NUMBERS = Records(
+    [
+        (opening(EVIDENCE_FIELDS["event_time"], Records(TIME_FIELDS).size), SECONDS),
+        NANOS,
+        (b"", EVIDENCE_FIELDS["assignment"]),
+        (b"", EVIDENCE_FIELDS["weight"]),
+    ]
+)
 
 
 def written_interests(
-    field: FieldDescriptor,
+    openings: Openings,
     interests: Interests,
     half_life_s_K: DoubleArray,
     shown: ShownItems,
@@ -31,7 +47,7 @@ def written_interests(
     """All interests of a response.
 
     Args:
-        field: of the response, which holds them.
+        openings: of the field of the response that holds them.
         interests: of the user.
         half_life_s_K: of each interest.
         shown: the items behind the interests.
@@ -39,36 +55,36 @@ def written_interests(
         include_vectors: whether the unit vectors go along.
     """
     parts: list[bytes] = []
-    for k, (mass, share, half_life_s, events) in enumerate(
-        zip(
-            interests.mass_K.tolist(),
-            np.exp(interests.log_share_K).tolist(),
-            half_life_s_K.tolist(),
-            _written_evidence(shown, evidence),
-            strict=True,
-        )
+    numbers = INTEREST_NUMBERS.write([interests.mass_K, np.exp(interests.log_share_K)])
+    for k, (half_life_s, mass_and_share, events) in enumerate(
+        zip(half_life_s_K.tolist(), numbers, _written_evidence(shown, evidence), strict=True)
     ):
-        message = pb.Interest(index=k, mass=mass, share=share, half_life=duration(half_life_s))
+        interest = _same_for_all(k, half_life_s) + mass_and_share
         if include_vectors:
-            message.vector = interests.vectors_KD[k].astype("<f4").tobytes()
-        written = message.SerializeToString()
-        parts += opening(field, len(written) + len(events)), written, events
+            vector = interests.vectors_KD[k].astype("<f4").tobytes()
+            interest += opening(FIELDS["vector"], len(vector)) + vector
+        parts += openings[len(interest) + len(events)], interest, events
     return b"".join(parts)
 
 
-def _written_evidence(shown: ShownItems, evidence: Evidence) -> list[bytes]:
+@cache
+def _same_for_all(k: int, half_life_s: float) -> bytes:
+    """What an interest is to every user of a model."""
+    return pb.Interest(index=k, half_life=duration(half_life_s)).SerializeToString()
+
+
+def _written_evidence(shown: ShownItems, evidence: Evidence) -> Iterator[bytes]:
     """The evidence of each interest."""
     interest_count, width = evidence.row_KE.shape
-    numbers = EVIDENCE_NUMBERS.write([evidence.assignment_KE.ravel(), evidence.weight_KE.ravel()])
-    size = EVIDENCE_NUMBERS.size
-    messages = []
-    for position, (item, time_s) in enumerate(
-        zip(shown.evidence(evidence.row_KE.ravel()), evidence.time_s_KE.ravel().tolist(), strict=True)
-    ):
-        time = timestamp(time_s).SerializeToString()
-        time = opening(EVIDENCE_FIELDS["event_time"], len(time)) + time
-        start = position * size
-        messages.append(
-            opening(FIELDS["evidence"], len(item) + len(time) + size) + item + time + numbers[start : start + size]
-        )
-    return [b"".join(messages[k * width : (k + 1) * width]) for k in range(interest_count)]
+    items = shown.evidence(evidence.row_KE.ravel())
+    records = EVIDENCE_NUMBERS.write(
+        [
+            *seconds_and_nanos(evidence.time_s_KE.ravel()),
+            evidence.assignment_KE.ravel(),
+            evidence.weight_KE.ravel(),
+        ]
+    )
+    opened = [EVIDENCE[len(item) + EVIDENCE_NUMBERS.size] for item in items]
+    messages = zip(opened, items, records, strict=True)
+    for _ in range(interest_count):
+        yield b"".join(chain.from_iterable(islice(messages, width)))

@@ -8,13 +8,12 @@ once; and who found it. In the wire format the order of fields is free.
 from __future__ import annotations
 
 from functools import cache
-
-from google.protobuf.descriptor import FieldDescriptor
+from itertools import chain
 
 from unbraid.v1 import recommendation_pb2 as pb
 from unbraid_core.types import Ranking, Source
 from unbraid_server.shown_items import ShownItems
-from unbraid_server.wire import DoubleRecords, key, opening, varint
+from unbraid_server.wire import Openings, Records, key, opening, varint
 
 __all__ = ["written_recommendations"]
 
@@ -29,45 +28,35 @@ SOURCES = {
 }
 
 TERM_NAMES = ("affinity", "interest", "popularity", "frequency")
-TERMS_SIZE = DoubleRecords([(b"", TERMS[name]) for name in TERM_NAMES]).size
+TERMS_SIZE = Records([(b"", TERMS[name]) for name in TERM_NAMES]).size
 NUMBERS = [
     (b"", FIELDS["score"]),
     (opening(FIELDS["terms"], TERMS_SIZE), TERMS[TERM_NAMES[0]]),
     *((b"", TERMS[name]) for name in TERM_NAMES[1:]),
 ]
-WITHOUT_PROBABILITY = DoubleRecords(NUMBERS)
-WITH_PROBABILITY = DoubleRecords([*NUMBERS, (b"", FIELDS["probability"])])
+WITHOUT_PROBABILITY = Records(NUMBERS)
+WITH_PROBABILITY = Records([*NUMBERS, (b"", FIELDS["probability"])])
 
 
-def written_recommendations(field: FieldDescriptor, shown: ShownItems, ranking: Ranking) -> bytes:
+def written_recommendations(openings: Openings, shown: ShownItems, ranking: Ranking) -> bytes:
     """The recommendations of a response; bytes of its other fields may stand before or behind them.
 
     Args:
-        field: of the response, which holds them.
+        openings: of the field of the response that holds them.
         shown: the items.
         ranking: which of them, and why.
     """
     terms = ranking.terms
-    numbers = [ranking.score_R, terms.affinity_R, terms.interest_R, terms.popularity_R, terms.frequency_R]
+    columns = [ranking.score_R, terms.affinity_R, terms.interest_R, terms.popularity_R, terms.frequency_R]
     records = WITHOUT_PROBABILITY
     if ranking.probability_R is not None:
         records = WITH_PROBABILITY
-        numbers.append(ranking.probability_R)
-    written, size = records.write(numbers), records.size
-    parts: list[bytes] = []
-    start = 0
-    for item, interest, source in zip(
-        shown.recommended(ranking.row_R), ranking.interest_R.tolist(), ranking.source_R.tolist(), strict=True
-    ):
-        origin = _origin(interest, source)
-        parts += (
-            opening(field, len(item) + size + len(origin)),
-            item,
-            written[start : start + size],
-            origin,
-        )
-        start += size
-    return b"".join(parts)
+        columns.append(ranking.probability_R)
+    items = shown.recommended(ranking.row_R)
+    origins = list(map(_origin, ranking.interest_R.tolist(), ranking.source_R.tolist()))
+    size = records.size
+    opened = [openings[len(item) + size + len(origin)] for item, origin in zip(items, origins, strict=True)]
+    return b"".join(chain.from_iterable(zip(opened, items, records.write(columns), origins, strict=True)))
 
 
 @cache

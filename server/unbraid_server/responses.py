@@ -18,6 +18,7 @@ from unbraid_server.model import Model
 from unbraid_server.recommendation_wire import written_recommendations
 from unbraid_server.recommender import Answer
 from unbraid_server.timestamps import timestamp
+from unbraid_server.wire import Openings
 
 __all__ = [
     "PROFILES",
@@ -28,8 +29,12 @@ __all__ = [
 ]
 
 RECOMMEND_EVIDENCE_LIMIT = 3
-RECOMMENDATIONS = pb.RecommendResponse.DESCRIPTOR.fields_by_name["recommendations"]
-RANKED_ITEMS = pb.RankItemsResponse.DESCRIPTOR.fields_by_name["items"]
+RECOMMENDATIONS = Openings(pb.RecommendResponse.DESCRIPTOR.fields_by_name["recommendations"])
+RANKED_ITEMS = Openings(pb.RankItemsResponse.DESCRIPTOR.fields_by_name["items"])
+RECOMMENDED_INTERESTS, RANKED_INTERESTS, USER_INTERESTS = (
+    Openings(response.DESCRIPTOR.fields_by_name["interests"])
+    for response in (pb.RecommendResponse, pb.RankItemsResponse, pb.GetInterestsResponse)
+)
 
 BASIS = {
     Basis.INTERESTS: pb.ANSWER_BASIS_INTERESTS,
@@ -64,7 +69,7 @@ def recommend_response(answer: Answer) -> bytes:
     written = response.SerializeToString() + written_recommendations(RECOMMENDATIONS, model.shown, ranking)
     if ranking.interests is not None:
         written += _interests(
-            pb.RecommendResponse, model, query, ranking.interests, RECOMMEND_EVIDENCE_LIMIT, include_vectors=False
+            RECOMMENDED_INTERESTS, model, query, ranking.interests, RECOMMEND_EVIDENCE_LIMIT, include_vectors=False
         )
     return written
 
@@ -83,7 +88,7 @@ def rank_items_response(answer: Answer, unknown_item_ids: Sequence[str]) -> byte
     written += written_recommendations(RANKED_ITEMS, model.shown, ranking)
     if ranking.interests is not None:
         written += _interests(
-            pb.RankItemsResponse, model, query, ranking.interests, RECOMMEND_EVIDENCE_LIMIT, include_vectors=False
+            RANKED_INTERESTS, model, query, ranking.interests, RECOMMEND_EVIDENCE_LIMIT, include_vectors=False
         )
     return written
 
@@ -124,14 +129,12 @@ def get_interests_response(
         space_id=model.space_id,
     ).SerializeToString()
     if interests is not None:
-        written += _interests(
-            pb.GetInterestsResponse, model, query, interests, evidence_limit, include_vectors=include_vectors
-        )
+        written += _interests(USER_INTERESTS, model, query, interests, evidence_limit, include_vectors=include_vectors)
     return written
 
 
 def _interests(
-    response: type[pb.RecommendResponse | pb.RankItemsResponse | pb.GetInterestsResponse],
+    openings: Openings,
     model: Model,
     query: Query,
     interests: Interests,
@@ -141,7 +144,7 @@ def _interests(
 ) -> bytes:
     half_life_s_K = model.pipeline.half_life_s_K
     return written_interests(
-        response.DESCRIPTOR.fields_by_name["interests"],
+        openings,
         interests,
         half_life_s_K,
         model.shown,

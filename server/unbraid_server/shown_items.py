@@ -66,9 +66,10 @@ class ShownItems:
         rows = row_N.tolist()
         # Whoever forgets what is kept does so with a new dictionary, and not with this one.
         known = kept.written
-        missing_N = [row for row in rows if row not in known]
-        if not missing_N:
-            return [known[row] for row in rows]
+        try:
+            return list(map(known.__getitem__, rows))
+        except KeyError:
+            missing_N = [row for row in dict.fromkeys(rows) if row not in known]
         added = dict(zip(missing_N, write(np.array(missing_N)), strict=True))
         kept.keep({row: written for row, written in added.items() if row < self.released_count})
         return [added[row] if row in added else known[row] for row in rows]

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from unbraid_core.errors import InvalidInput
+from unbraid_core.types import DoubleArray, IntArray
 
-__all__ = ["NANOS", "all_are_times", "duration", "epoch_seconds", "timestamp"]
+__all__ = ["NANOS", "all_are_times", "duration", "epoch_seconds", "seconds_and_nanos", "timestamp"]
 
 FIRST_SECOND = -62_135_596_800  # 0001-01-01T00:00:00Z
 LAST_SECOND = 253_402_300_799  # 9999-12-31T23:59:59Z
@@ -49,6 +51,12 @@ def timestamp(time_s: float) -> Timestamp:
     """The timestamp of epoch seconds, to the microsecond."""
     seconds, micros = _split(time_s)
     return Timestamp(seconds=seconds, nanos=micros * 1000)
+
+
+def seconds_and_nanos(time_s_N: DoubleArray) -> tuple[IntArray, IntArray]:
+    """Both fields of the ``timestamp`` of each of these epoch seconds."""
+    seconds_N, micros_N = np.divmod(np.rint(time_s_N * MICROS).astype(np.int64), MICROS)
+    return seconds_N, micros_N * 1000
 
 
 def duration(span_s: float) -> Duration:

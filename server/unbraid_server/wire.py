@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
 
 import numpy as np
 import numpy.typing as npt
 from google.protobuf.descriptor import FieldDescriptor
 
-__all__ = ["DoubleRecords", "key", "opening", "varint"]
+from unbraid_core.types import DoubleArray, IntArray
+
+__all__ = ["Openings", "Records", "key", "opening", "varint"]
 
 VARINT, FIXED64, LENGTH_DELIMITED = 0, 1, 2
 WIRE_TYPES = {
     FieldDescriptor.TYPE_DOUBLE: FIXED64,
     FieldDescriptor.TYPE_INT32: VARINT,
+    FieldDescriptor.TYPE_INT64: VARINT,
     FieldDescriptor.TYPE_ENUM: VARINT,
     FieldDescriptor.TYPE_MESSAGE: LENGTH_DELIMITED,
+    FieldDescriptor.TYPE_BYTES: LENGTH_DELIMITED,
 }
+SEVEN_BITS = np.uint64(0x7F)
+INTEGER_BYTES = {FieldDescriptor.TYPE_INT32: 5, FieldDescriptor.TYPE_INT64: 10}
 
 
 def varint(value: int) -> bytes:
@@ -36,17 +41,35 @@ def key(field: FieldDescriptor) -> bytes:
     return varint(field.number << 3 | wire_type)
 
 
-@cache
 def opening(field: FieldDescriptor, size: int) -> bytes:
-    """What stands before the content of a message, or of packed values, of so many bytes."""
+    """What stands before the content of a message, of bytes or of packed values, of so many bytes."""
     return key(field) + varint(size)
 
 
-class DoubleRecords:
-    """Some double fields of many messages of a kind, written in one step: every record has the same bytes but values.
+class Openings(dict[int, bytes]):
+    """The ``opening`` of a field by size, each put together once.
 
     Args:
-        fields: of one message, or of messages in it, each behind what stands before it there.
+        field: a message, bytes or packed values.
+    """
+
+    def __init__(self, field: FieldDescriptor) -> None:
+        super().__init__()
+        self._field = field
+
+    def __missing__(self, size: int) -> bytes:
+        self[size] = written = opening(self._field, size)
+        return written
+
+
+class Records:
+    """Some fields of many messages of a kind, written in one step: every record has the same bytes but values.
+
+    Integers get as many bytes as their type may need. Readers of protobuf take such a number like a short one.
+
+    Args:
+        fields: of one message, or of messages in it, each behind what stands before it there: doubles and integers, of
+            which an int32 cannot be negative.
 
     Attributes:
         size: bytes of a record.
@@ -54,22 +77,39 @@ class DoubleRecords:
 
     def __init__(self, fields: Sequence[tuple[bytes, FieldDescriptor]]) -> None:
         self._template = b""
-        offsets = []
+        formats, offsets = [], []
+        self._digits: list[_Digits | None] = []
         for before, field in fields:
-            assert field.type == FieldDescriptor.TYPE_DOUBLE
+            width = INTEGER_BYTES.get(field.type)
+            self._digits.append(None if width is None else _Digits(width))
+            formats.append("<f8" if width is None else f"{width}u1")
             self._template += before + key(field)
             offsets.append(len(self._template))
-            self._template += bytes(8)
+            self._template += bytes(width or 8)
         self.size = len(self._template)
-        names = [str(number) for number in range(len(fields))]
-        self._type = np.dtype(
-            {"names": names, "formats": ["<f8"] * len(fields), "offsets": offsets, "itemsize": self.size}
-        )
+        self._names = [str(offset) for offset in offsets]
+        self._type = np.dtype({"names": self._names, "formats": formats, "offsets": offsets, "itemsize": self.size})
+        self._bytes = np.dtype((np.void, self.size))
 
-    def write(self, columns: Sequence[npt.NDArray[np.float64]]) -> bytes:
-        """The records of all messages, one behind the other: a column for each field, an entry for each message."""
-        written = bytearray(self._template * len(columns[0]))
-        record_N = np.frombuffer(written, self._type)
-        for name, column_N in zip(record_N.dtype.names or (), columns, strict=True):
-            record_N[name] = column_N
-        return bytes(written)
+    def write(self, columns: Sequence[DoubleArray | IntArray]) -> list[bytes]:
+        """The record of each message: a column for each field, an entry for each message."""
+        record_N = np.frombuffer(bytearray(self._template * len(columns[0])), self._type)
+        for name, digits, column_N in zip(self._names, self._digits, columns, strict=True):
+            record_N[name] = column_N if digits is None else digits.of(column_N)
+        written: list[bytes] = record_N.view(self._bytes).tolist()
+        return written
+
+
+class _Digits:
+    """Integers as varints of so many bytes, where most would need fewer."""
+
+    def __init__(self, width: int) -> None:
+        self._shift_W = np.arange(0, 7 * width, 7, dtype=np.uint64)
+        self._continued_W = np.array([0x80] * (width - 1) + [0], np.uint64)
+
+    def of(self, value_N: DoubleArray | IntArray) -> npt.NDArray[np.uint64]:
+        """The bytes of each: [N, W]."""
+        byte_NW: npt.NDArray[np.uint64] = (
+            value_N.view(np.uint64)[:, None] >> self._shift_W & SEVEN_BITS | self._continued_W
+        )
+        return byte_NW

@@ -33,6 +33,7 @@ from unbraid_server.timestamps import duration, timestamp
 
 NOW_S = 1_780_000_000.123456
 DAY_S = 86_400.0
+LONG_AGO_DAYS = 1_900 * 365  # long before 1970, so that seconds are negative
 SOURCES = {
     Source.INTERESTS: pb.CANDIDATE_SOURCE_INTERESTS,
     Source.OWN_ITEMS: pb.CANDIDATE_SOURCE_OWN_ITEMS,
@@ -48,7 +49,7 @@ numbers = st.floats(allow_nan=False)
 def histories(draw: st.DrawFn, item_count: int) -> History:
     count = draw(st.integers(1, 6))
     rows = draw(st.lists(st.integers(0, item_count - 1), min_size=count, max_size=count))
-    ages_s = draw(st.lists(st.floats(0.0, 1000 * DAY_S), min_size=count, max_size=count))
+    ages_s = draw(st.lists(st.floats(0.0, LONG_AGO_DAYS * DAY_S), min_size=count, max_size=count))
     return History(np.array(rows), NOW_S - np.sort(ages_s)[::-1], np.zeros(count, np.int64))
 
 
