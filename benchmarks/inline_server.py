@@ -14,6 +14,7 @@ from unbraid_core.types import Query, Ranking
 from unbraid_server.active_model import ActiveModel
 from unbraid_server.allocator import keep_memory_together
 from unbraid_server.batcher import Batcher, Caller
+from unbraid_server.cores import keep_to_core
 from unbraid_server.device import Device
 from unbraid_server.logs import open_log
 from unbraid_server.model import Model, load_model
@@ -44,6 +45,7 @@ def main() -> None:
     """Serve until the process is ended."""
     releases, port = Path(sys.argv[1]), int(sys.argv[2])
     keep_memory_together()
+    keep_to_core(1)
     folder = releases.parent
     settings = ServerSettings(releases=releases, state=folder / "inline.db", port=port, interest_cache_mb=0)
     model = load_model(ReleaseStore(releases).open(), Device.CPU)

@@ -116,13 +116,14 @@ def servers(releases: Path) -> Iterator[ServerKind]:
     def calls(*counts: int, form: str = "recommend") -> list[Question]:
         return [Question(f"{count} callers", form, count) for count in counts]
 
-    uncached = partial(server_process, releases, interest_cache_mb="0")
+    pinned = partial(server_process, releases, pin_workers="true")
     many = [
         Question("BatchRecommend of 32, 2 callers", "batch", 2),
         Question("StreamRecommend, 64 on their way", "stream", 64),
     ]
-    yield ServerKind("unbraid", uncached, [*calls(1, 8, 32, 128), *many])
-    yield ServerKind("unbraid with its cache", partial(server_process, releases), calls(32))
+    yield ServerKind("unbraid", partial(pinned, interest_cache_mb="0"), [*calls(1, 8, 32, 128), *many])
+    yield ServerKind("unbraid with its cache", pinned, [*calls(32), *many])
+    yield ServerKind("unbraid on any core", partial(server_process, releases, interest_cache_mb="0"), calls(1, 32))
     two_workers = partial(server_process, releases, "--workers", "2", interest_cache_mb="0")
     yield ServerKind("unbraid with 2 workers", two_workers, calls(32, 128))
     yield ServerKind("unbraid without batcher", partial(inline_process, releases), calls(1, 32))

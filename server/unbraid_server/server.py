@@ -111,6 +111,7 @@ class Server:
         self._watcher = ReleaseWatcher(releases, active, log, now)
         self._catalogue_watcher = CatalogueWatcher(active, log)
         self._recall = RecallMonitor(settings.recall_sample_share)
+        self._traces = _traces(settings, log)
         figures = ServingFigures()
         batcher = Batcher(settings.batch_limit, settings.queue_limit, watch=figures)
         self.metrics = Metrics(active, self._recall, figures, batcher)
@@ -118,54 +119,52 @@ class Server:
         together_limit = min(settings.batch_limit, settings.queue_limit)
         recommender = Recommender(active, state, batcher, together_limit, self._recall, now)
         self._streams = Streams(settings.max_streams, together_limit)
-        thread_count = settings.max_concurrent_calls + SPARE_THREADS
-        self._calls = ThreadPoolExecutor(thread_count, thread_name_prefix="call")
+        self._calls = ThreadPoolExecutor(settings.max_concurrent_calls + SPARE_THREADS, thread_name_prefix="call")
         self._slow_calls = ThreadPoolExecutor(SLOW_CALL_THREADS, "slow-call", initializer=roam)
-        slow_calls = SlowCalls(log, settings.slow_call_ms / 1e3)
-        self._traces = _traces(settings, log)
-        witnesses = [slow_calls.ended, *(() if self._traces is None else (self._traces.ended,))]
-        self._server = grpc.server(
-            self._calls,
-            interceptors=[
-                Door(settings.max_concurrent_calls, figures),
-                CallBoundary(
-                    log,
-                    active,
-                    figures,
-                    witnesses,
-                    {RELEASE_METHODS: self._slow_calls, STREAM_METHOD: self._streams.threads},
-                ),
-                MessageReader(),
-                *self._security.interceptors,
-            ],
-            # Where it need not share, a second server on the same port would start silently and take half of the calls.
-            options=[*CHANNEL_OPTIONS, ("grpc.so_reuseport", int(self._shares_port))],
-            maximum_concurrent_rpcs=thread_count,
+        self._server = self._grpc_server(active, settings, figures, log)
+        status = StatusService(
+            active,
+            self._watcher,
+            state,
+            self._recall,
+            figures,
+            batcher,
+            self._security,
+            settings.max_concurrent_calls,
+            start_time_s=now(),
+            worker_number=worker,
+            worker_count=settings.worker_count,
         )
         add_RecommendationServiceServicer_to_server(RecommendationService(recommender, self._streams), self._server)
         add_CatalogServiceServicer_to_server(CatalogService(active), self._server)
-        add_StatusServiceServicer_to_server(
-            StatusService(
-                active,
-                self._watcher,
-                state,
-                self._recall,
-                figures,
-                batcher,
-                self._security,
-                settings.max_concurrent_calls,
-                start_time_s=now(),
-                worker_number=worker,
-                worker_count=settings.worker_count,
-            ),
-            self._server,
-        )
+        add_StatusServiceServicer_to_server(status, self._server)
         add_ReleaseServiceServicer_to_server(
             ReleaseService(releases, active, self._watcher, settings, now), self._server
         )
         add_HealthServicer_to_server(self._health, self._server)
         reflection.enable_server_reflection(
             (*SERVICE_NAMES, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server
+        )
+
+    def _grpc_server(
+        self, active: ActiveModel, settings: ServerSettings, figures: ServingFigures, log: FilteringBoundLogger
+    ) -> grpc.Server:
+        """A server without services; what a call passes on its way to one, outermost first."""
+        witnesses = [SlowCalls(log, settings.slow_call_ms / 1e3).ended]
+        if self._traces is not None:
+            witnesses.append(self._traces.ended)
+        apart = {RELEASE_METHODS: self._slow_calls, STREAM_METHOD: self._streams.threads}
+        return grpc.server(
+            self._calls,
+            interceptors=[
+                Door(settings.max_concurrent_calls, figures),
+                CallBoundary(log, active, figures, witnesses, apart),
+                MessageReader(),
+                *self._security.interceptors,
+            ],
+            # Where it need not share, a second server on the same port would start silently and take half of the calls.
+            options=[*CHANNEL_OPTIONS, ("grpc.so_reuseport", int(self._shares_port))],
+            maximum_concurrent_rpcs=settings.max_concurrent_calls + SPARE_THREADS,
         )
 
     def start(self) -> int:
