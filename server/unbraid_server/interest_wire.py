@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import cache
-from itertools import chain, islice
 
 import numpy as np
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -73,10 +71,8 @@ def _same_for_all(k: int, half_life_s: float) -> bytes:
     return pb.Interest(index=k, half_life=duration(half_life_s)).SerializeToString()
 
 
-def _written_evidence(shown: ShownItems, evidence: Evidence) -> Iterator[bytes]:
+def _written_evidence(shown: ShownItems, evidence: Evidence) -> list[bytes]:
     """The evidence of each interest."""
-    interest_count, width = evidence.row_KE.shape
-    items = shown.evidence(evidence.row_KE.ravel())
     records = EVIDENCE_NUMBERS.write(
         [
             *seconds_and_nanos(evidence.time_s_KE.ravel()),
@@ -84,7 +80,9 @@ def _written_evidence(shown: ShownItems, evidence: Evidence) -> Iterator[bytes]:
             evidence.weight_KE.ravel(),
         ]
     )
-    opened = [EVIDENCE[len(item) + EVIDENCE_NUMBERS.size] for item in items]
-    messages = zip(opened, items, records, strict=True)
-    for _ in range(interest_count):
-        yield b"".join(chain.from_iterable(islice(messages, width)))
+    size = EVIDENCE_NUMBERS.size
+    parts: list[bytes] = []
+    for item, record in zip(shown.evidence(evidence.row_KE.ravel()), records, strict=True):
+        parts += EVIDENCE[len(item) + size], item, record
+    part_count = len(parts) // len(evidence.row_KE)
+    return [b"".join(parts[start : start + part_count]) for start in range(0, len(parts), part_count)]

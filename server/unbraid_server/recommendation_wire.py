@@ -8,7 +8,6 @@ once; and who found it. In the wire format the order of fields is free.
 from __future__ import annotations
 
 from functools import cache
-from itertools import chain
 
 from unbraid.v1 import recommendation_pb2 as pb
 from unbraid_core.types import Ranking, Source
@@ -52,11 +51,16 @@ def written_recommendations(openings: Openings, shown: ShownItems, ranking: Rank
     if ranking.probability_R is not None:
         records = WITH_PROBABILITY
         columns.append(ranking.probability_R)
-    items = shown.recommended(ranking.row_R)
-    origins = list(map(_origin, ranking.interest_R.tolist(), ranking.source_R.tolist()))
     size = records.size
-    opened = [openings[len(item) + size + len(origin)] for item, origin in zip(items, origins, strict=True)]
-    return b"".join(chain.from_iterable(zip(opened, items, records.write(columns), origins, strict=True)))
+    parts: list[bytes] = []
+    for item, record, origin in zip(
+        shown.recommended(ranking.row_R),
+        records.write(columns),
+        map(_origin, ranking.interest_R.tolist(), ranking.source_R.tolist()),
+        strict=True,
+    ):
+        parts += openings[len(item) + size + len(origin)], item, record, origin
+    return b"".join(parts)
 
 
 @cache

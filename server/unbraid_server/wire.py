@@ -21,8 +21,10 @@ WIRE_TYPES = {
     FieldDescriptor.TYPE_MESSAGE: LENGTH_DELIMITED,
     FieldDescriptor.TYPE_BYTES: LENGTH_DELIMITED,
 }
+LONG_VARINT = 10
 SEVEN_BITS = np.uint64(0x7F)
-INTEGER_BYTES = {FieldDescriptor.TYPE_INT32: 5, FieldDescriptor.TYPE_INT64: 10}
+SHIFT_W = np.arange(0, 7 * LONG_VARINT, 7, dtype=np.uint64)
+CONTINUED_W = np.array([0x80] * (LONG_VARINT - 1) + [0], np.uint64)
 
 
 def varint(value: int) -> bytes:
@@ -65,11 +67,10 @@ class Openings(dict[int, bytes]):
 class Records:
     """Some fields of many messages of a kind, written in one step: every record has the same bytes but values.
 
-    Integers get as many bytes as their type may need. Readers of protobuf take such a number like a short one.
+    Integers take as many bytes as any integer may need, which readers of protobuf take like short ones.
 
     Args:
-        fields: of one message, or of messages in it, each behind what stands before it there: doubles and integers, of
-            which an int32 cannot be negative.
+        fields: doubles and integers of one message, or of messages in it, each behind what stands before it there.
 
     Attributes:
         size: bytes of a record.
@@ -78,14 +79,12 @@ class Records:
     def __init__(self, fields: Sequence[tuple[bytes, FieldDescriptor]]) -> None:
         self._template = b""
         formats, offsets = [], []
-        self._digits: list[_Digits | None] = []
         for before, field in fields:
-            width = INTEGER_BYTES.get(field.type)
-            self._digits.append(None if width is None else _Digits(width))
-            formats.append("<f8" if width is None else f"{width}u1")
             self._template += before + key(field)
             offsets.append(len(self._template))
-            self._template += bytes(width or 8)
+            is_double = field.type == FieldDescriptor.TYPE_DOUBLE
+            formats.append("<f8" if is_double else f"{LONG_VARINT}u1")
+            self._template += bytes(8 if is_double else LONG_VARINT)
         self.size = len(self._template)
         self._names = [str(offset) for offset in offsets]
         self._type = np.dtype({"names": self._names, "formats": formats, "offsets": offsets, "itemsize": self.size})
@@ -94,22 +93,13 @@ class Records:
     def write(self, columns: Sequence[DoubleArray | IntArray]) -> list[bytes]:
         """The record of each message: a column for each field, an entry for each message."""
         record_N = np.frombuffer(bytearray(self._template * len(columns[0])), self._type)
-        for name, digits, column_N in zip(self._names, self._digits, columns, strict=True):
-            record_N[name] = column_N if digits is None else digits.of(column_N)
+        for name, column_N in zip(self._names, columns, strict=True):
+            record_N[name] = _long_varints(column_N) if column_N.dtype == np.int64 else column_N
         written: list[bytes] = record_N.view(self._bytes).tolist()
         return written
 
 
-class _Digits:
-    """Integers as varints of so many bytes, where most would need fewer."""
-
-    def __init__(self, width: int) -> None:
-        self._shift_W = np.arange(0, 7 * width, 7, dtype=np.uint64)
-        self._continued_W = np.array([0x80] * (width - 1) + [0], np.uint64)
-
-    def of(self, value_N: DoubleArray | IntArray) -> npt.NDArray[np.uint64]:
-        """The bytes of each: [N, W]."""
-        byte_NW: npt.NDArray[np.uint64] = (
-            value_N.view(np.uint64)[:, None] >> self._shift_W & SEVEN_BITS | self._continued_W
-        )
-        return byte_NW
+def _long_varints(value_N: DoubleArray | IntArray) -> npt.NDArray[np.uint64]:
+    """The bytes of each integer: [N, W]."""
+    byte_NW: npt.NDArray[np.uint64] = value_N.view(np.uint64)[:, None] >> SHIFT_W & SEVEN_BITS | CONTINUED_W
+    return byte_NW
