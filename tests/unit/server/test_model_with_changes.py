@@ -65,6 +65,14 @@ def test_a_new_item_is_recommended_to_who_likes_its_like(model_learned: Model) -
     assert "twin" not in recommended(model_learned, query)
 
 
+def test_rows_say_the_same_alone_and_together(model_learned: Model) -> None:
+    new = [upsert(model_learned, f"new {n}", seed=n, title="x" * n, categories=("a", "b")[:n]) for n in range(3)]
+    catalogue = changed(model_learned, *new).catalogue
+    rows = np.random.default_rng(0).permutation(len(catalogue))
+    for said in (catalogue.ids, catalogue.titles, catalogue.category_lists):
+        assert said(rows) == [value for row in rows for value in said(np.array([row]))]
+
+
 @pytest.mark.parametrize("profile", PROFILES)
 @pytest.mark.parametrize("seen", [(), ("k00", "c05")])
 def test_a_deleted_item_never_comes_back(model_learned: Model, profile: Profile, seen: tuple[str, ...]) -> None:
