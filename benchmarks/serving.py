@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -74,7 +75,8 @@ def contenders(stack: ExitStack, releases: Path, item_count: int, only: str) -> 
     """Everything that is measured, running, by name."""
     made = str(item_count), str(USERS)
     pipeline = stack.enter_context(OrderedProcess("benchmarks.compute_loop", str(releases), *made))
-    load = stack.enter_context(OrderedProcess("benchmarks.closed_loop", *made))
+    with beside_the_first_core():
+        load = stack.enter_context(OrderedProcess("benchmarks.closed_loop", *made))
 
     def asked(target: str, process_id: int, form: str, callers: int) -> Contender:
         def ask(seconds: float) -> Measurement:
@@ -92,6 +94,17 @@ def contenders(stack: ExitStack, releases: Path, item_count: int, only: str) -> 
             for each in wanted:
                 running[f"{server.name}, {each.name}"] = asked(target, process_id, each.form, each.callers)
     return running
+
+
+@contextmanager
+def beside_the_first_core() -> Iterator[None]:
+    """What is started meanwhile leaves the first core, on which pinned servers are, to them."""
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores - {min(cores)} or cores)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, cores)
 
 
 class Question(NamedTuple):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 import subprocess
 import sys
@@ -38,12 +40,15 @@ def peer_process(peer: Peer, releases: Path) -> Iterator[tuple[str, int]]:
     """A running peer: its target and its process id."""
     port = _free_port()
     command = [sys.executable, "-m", peer.module, str(releases), str(port)]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+    # In a session of its own: some servers leave processes behind that end with nobody.
+    with subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    ) as process:
         try:
             _wait_for(port)
             yield peer.target.format(port=port), process.pid
         finally:
-            process.terminate()
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 @contextmanager
