@@ -1,7 +1,7 @@
 """The cores that this process may use, and which of them its threads keep to.
 
 Python runs one thread of a process at a time. Spread over several cores, threads that answer calls hand the interpreter
-from core to core, dozens of times a call; on one core they take a quarter less processor time (docs/performance.md).
+from core to core; on one core they take a quarter less processor time (docs/performance.md).
 """
 
 from __future__ import annotations
