@@ -153,7 +153,7 @@ def main() -> None:
     rule = parse_split(arguments.split)
     holdout = rule.apply(dataset)
     test = Origin(rule, holdout, {task: Cases.of(holdout, task) for task in Task})
-    console = Console()
+    console = Console(width=140)
     now, *earlier = [
         examples_at(origin, config) for origin in (test, *find_origins(rule, holdout.train, config.ranker, config.seed))
     ]
