@@ -14,11 +14,11 @@ WAIT_MS = 1
 RELEASES = "PEER_RELEASES"
 
 
-class Recommend(Worker):
+class Recommend(Worker):  # type: ignore[misc]
     """Bytes in, bytes out."""
 
     def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self._pipeline = PeerPipeline(Path(os.environ[RELEASES]))
 
     def deserialize(self, data: bytes) -> bytes:
@@ -39,9 +39,9 @@ def main() -> None:
     releases, port = sys.argv[1:]
     os.environ[RELEASES] = releases
     sys.argv = [sys.argv[0], "--address", "127.0.0.1", "--port", port, "--log-level", "warning"]
-    server = Server()  # type: ignore[no-untyped-call]
+    server = Server()
     server.append_worker(Recommend, num=1, max_batch_size=BATCH, max_wait_time=WAIT_MS)
-    server.run()  # type: ignore[no-untyped-call]
+    server.run()
 
 
 if __name__ == "__main__":
