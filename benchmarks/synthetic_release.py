@@ -10,9 +10,12 @@ import numpy as np
 import torch
 
 from unbraid_core.catalogue import Catalogue
+from unbraid_core.decay import log_mass, log_share
+from unbraid_core.encoding import pad_histories
 from unbraid_core.release import EncoderSpec, ReleaseStore, Staging, TrainingRecord, publish_export
-from unbraid_core.release.layout import CATALOGUE, ITEM_FEATURES, ITEM_VECTORS, USER_ENCODER
-from unbraid_core.types import FloatArray, Scoring
+from unbraid_core.release.layout import CATALOGUE, ITEM_FEATURES, ITEM_VECTORS, QUERIES, QUERY_SHARES, USER_ENCODER
+from unbraid_core.types import FloatArray, History, Scoring
+from unbraid_exporter.exported_encoder import ExportedEncoder
 from unbraid_exporter.onnx_export import export_onnx
 from unbraid_index.release_build import build_release
 from unbraid_training.encoder import MultiInterestEncoder
@@ -24,7 +27,8 @@ CLUSTERS, SPREAD = 1_000, 0.5
 CATEGORIES = 200
 ACTIONS = ["", "view", "buy"]
 HALF_LIVES_S = [days * 86_400.0 for days in (3, 10, 30, 100)]
-RECALL = 0.95
+RECALL = 0.99
+QUERY_USERS, LONGEST_AGO_S = 500, 60 * 86_400.0
 
 
 def item_id(row: int) -> str:
@@ -53,6 +57,26 @@ def _write_files(folder: Path, item_count: int, title: str, rng: np.random.Gener
     category_I2 = rng.integers(0, CATEGORIES, (item_count, 2)).tolist()
     categories = [[f"category {number}" for number in pair] for pair in category_I2]
     Catalogue.of(ids, [title] * item_count, categories).write(folder / CATALOGUE)
+    _write_queries(folder, item_count, rng)
+
+
+def _write_queries(folder: Path, item_count: int, rng: np.random.Generator) -> None:
+    """The interests of users with random histories, as the load of the benchmarks has: what the index is tuned with."""
+    histories = [
+        History(
+            row_N=rng.integers(0, item_count, MAX_HISTORY),
+            time_s_N=np.sort(-rng.uniform(0.0, LONGEST_AGO_S, MAX_HISTORY)),
+            action_N=rng.integers(0, len(ACTIONS), MAX_HISTORY),
+        )
+        for _ in range(QUERY_USERS)
+    ]
+    encoded = ExportedEncoder(folder / USER_ENCODER).encode(pad_histories(histories, np.load(folder / ITEM_VECTORS)))
+    log_share_UK = [
+        log_share(log_mass(assignment_KL, -history.time_s_N, np.array(HALF_LIVES_S)))
+        for assignment_KL, history in zip(encoded.assignment_BKL, histories, strict=True)
+    ]
+    np.save(folder / QUERIES, encoded.vectors_BKD.reshape(-1, DIMENSION))
+    np.save(folder / QUERY_SHARES, np.array(log_share_UK, np.float32))
 
 
 def _clustered(item_count: int, rng: np.random.Generator) -> FloatArray:
