@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -43,6 +44,9 @@ from unbraid_server.server import Server
 from unbraid_server.settings import ServerSettings
 from unbraid_server.sqlite_catalogue import SqliteCatalogueStore
 from unbraid_server.sqlite_state import SqliteStateStore
+
+# What is started in the background ignores Ctrl-C, and so do its children, unless this process handles it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A console keeps the COLUMNS that it was made under. Made without, it follows what each test sets.
 os.environ.pop("COLUMNS", None)
