@@ -120,6 +120,7 @@ def unary_latencies(method: str) -> Callable[[Iterator[bytes], str, int, float],
     """Callers of a method of our service."""
 
     def play(requests: Iterator[bytes], target: str, callers: int, seconds: float) -> list[float]:
+        """The latencies of all calls, in seconds."""
         count = -(-callers // CALLERS_OF_A_CONNECTION)
         # Channels of equal options would share a connection.
         channels = [grpc.insecure_channel(target, (*OPTIONS, ("connection", number))) for number in range(count)]

@@ -10,6 +10,7 @@ from google.protobuf.message import DecodeError
 
 from unbraid_core.errors import InvalidInput
 from unbraid_server.roles import OPEN_METHODS
+from unbraid_server.wrapped_handler import Behaviour, wrapped
 
 __all__ = ["MessageReader"]
 
@@ -33,22 +34,15 @@ class MessageReader(grpc.ServerInterceptor):
         if handler is None or handler.request_deserializer is None or is_open:
             return handler
         read: Deserializer = handler.request_deserializer
-        write = handler.response_serializer
-        if handler.unary_unary is not None:
-            return grpc.unary_unary_rpc_method_handler(_of_one(handler.unary_unary, read), None, write)
-        if handler.unary_stream is not None:
-            return grpc.unary_stream_rpc_method_handler(_of_one(handler.unary_stream, read), None, write)
-        if handler.stream_unary is not None:
-            return grpc.stream_unary_rpc_method_handler(_of_many(handler.stream_unary, read), None, write)
-        assert handler.stream_stream is not None
-        return grpc.stream_stream_rpc_method_handler(_of_many(handler.stream_stream, read), None, write)
+        reading = _of_many if handler.request_streaming else _of_one
+        return wrapped(handler, lambda behaviour: reading(behaviour, read), takes_bytes=True)
 
 
-def _of_one(behaviour: Callable[..., Any], read: Deserializer) -> Callable[..., Any]:
+def _of_one(behaviour: Behaviour, read: Deserializer) -> Behaviour:
     return lambda request, context: behaviour(_message(read, request), context)
 
 
-def _of_many(behaviour: Callable[..., Any], read: Deserializer) -> Callable[..., Any]:
+def _of_many(behaviour: Behaviour, read: Deserializer) -> Behaviour:
     def messages(requests: Iterator[bytes]) -> Iterator[Any]:
         for request in requests:
             yield _message(read, request)

@@ -21,8 +21,9 @@ KINDS: dict[tuple[bool, bool], tuple[str, Callable[..., grpc.RpcMethodHandler[An
 
 
 def wrapped(
-    handler: grpc.RpcMethodHandler[Any, Any], wrap: Callable[[Behaviour], Behaviour]
+    handler: grpc.RpcMethodHandler[Any, Any], wrap: Callable[[Behaviour], Behaviour], *, takes_bytes: bool = False
 ) -> grpc.RpcMethodHandler[Any, Any]:
-    """The same handler with ``wrap`` around its behaviour."""
+    """The same handler with ``wrap`` around its behaviour, which gets requests as bytes where it takes them so."""
     kind, make = KINDS[handler.request_streaming, handler.response_streaming]
-    return make(wrap(getattr(handler, kind)), handler.request_deserializer, handler.response_serializer)
+    read = None if takes_bytes else handler.request_deserializer
+    return make(wrap(getattr(handler, kind)), read, handler.response_serializer)

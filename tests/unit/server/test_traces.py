@@ -163,8 +163,9 @@ def test_a_collector_that_refuses_harms_no_call_and_is_in_the_log(
     assert any(line["event"] == "traces" and "INVALID_ARGUMENT" in line["message"] for line in lines)
 
 
-def test_a_collector_that_is_not_there_harms_no_call(answer: Answer) -> None:
+def test_a_collector_that_is_not_there_harms_no_call(answer: Answer, capsys: pytest.CaptureFixture[str]) -> None:
     answer((), otlp_endpoint="http://127.0.0.1:1", trace_sample_share=1.0)
+    assert "call failed" not in capsys.readouterr().err
 
 
 def test_calls_of_one_batch_are_linked(model_v1: Model) -> None:
