@@ -108,7 +108,7 @@ def encoded_field(draw: st.DrawFn, field: FieldDescriptor, parent: Descriptor, d
         return draw(once)
     # A list at a limit repeats few different values: drawing each would take for ever.
     few = draw(st.lists(once, min_size=1, max_size=2))
-    count = min(draw(COUNTS), MOST_BYTES // len(few[0]))
+    count = min(draw(COUNTS), MOST_BYTES // max(map(len, few)))
     return b"".join(islice(cycle(few), count))
 
 
