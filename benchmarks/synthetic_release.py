@@ -20,10 +20,10 @@ from unbraid_exporter.onnx_export import export_onnx
 from unbraid_index.release_build import build_release
 from unbraid_training.encoder import MultiInterestEncoder
 
-__all__ = ["RECALL", "item_id", "publish_synthetic_release"]
+__all__ = ["RECALL", "item_id", "publish_synthetic_release", "write_synthetic_export"]
 
 DIMENSION, INTERESTS, MAX_HISTORY = 64, 4, 50
-CLUSTERS, SPREAD = 1_000, 0.5
+CLUSTERS, SPREAD, CHUNK_ITEMS = 1_000, 0.5, 1_000_000
 CATEGORIES = 200
 ACTIONS = ["", "view", "buy"]
 HALF_LIVES_S = [days * 86_400.0 for days in (3, 10, 30, 100)]
@@ -38,12 +38,18 @@ def item_id(row: int) -> str:
 
 def publish_synthetic_release(store: ReleaseStore, item_count: int, title: str, created_time: datetime) -> str:
     """Publish a release whose items all have the same title and two of the categories, and return its release_id."""
-    rng = np.random.default_rng(0)
     with TemporaryDirectory() as folder:
-        with Staging(Path(folder)) as staging:
-            _write_files(staging.folder, item_count, title, rng)
-            _publish_export(staging, created_time)
-        return build_release(Path(folder) / "export", store, created_time, RECALL).manifest.release_id
+        export = Path(folder) / "export"
+        write_synthetic_export(export, item_count, title, created_time)
+        return build_release(export, store, created_time, RECALL).manifest.release_id
+
+
+def write_synthetic_export(export: Path, item_count: int, title: str, created_time: datetime) -> None:
+    """The same before it has an index, as a folder of this name."""
+    export.parent.mkdir(parents=True, exist_ok=True)
+    with Staging(export.parent) as staging:
+        _write_files(staging.folder, item_count, title, np.random.default_rng(0))
+        _publish_export(staging, export.name, created_time)
 
 
 def _write_files(folder: Path, item_count: int, title: str, rng: np.random.Generator) -> None:
@@ -82,15 +88,17 @@ def _write_queries(folder: Path, item_count: int, rng: np.random.Generator) -> N
 def _clustered(item_count: int, rng: np.random.Generator) -> FloatArray:
     centre_MD = rng.normal(size=(CLUSTERS, DIMENSION)).astype(np.float32)
     vectors_ID = centre_MD[rng.integers(0, CLUSTERS, item_count)]
-    vectors_ID += SPREAD * rng.normal(size=(item_count, DIMENSION)).astype(np.float32)
-    vectors_ID /= np.linalg.norm(vectors_ID, axis=1, keepdims=True)
+    for start in range(0, item_count, CHUNK_ITEMS):
+        chunk_CD = vectors_ID[start : start + CHUNK_ITEMS]
+        chunk_CD += SPREAD * rng.normal(size=chunk_CD.shape).astype(np.float32)
+        chunk_CD /= np.linalg.norm(chunk_CD, axis=1, keepdims=True)
     return vectors_ID
 
 
-def _publish_export(staging: Staging, created_time: datetime) -> None:
+def _publish_export(staging: Staging, name: str, created_time: datetime) -> None:
     publish_export(
         staging,
-        "export",
+        name,
         space_id="synthetic",
         created_time=created_time,
         encoder=EncoderSpec(
