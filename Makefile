@@ -2,7 +2,8 @@
 
 PYTHON ?= python3
 ARGS ?=
-PYTEST_ARGS ?= --numprocesses=2 --dist=loadfile
+# A process of pytest that dies fails the run by name. Replaced, it would leave the run waiting for ever (pytest-xdist #784).
+PYTEST_ARGS ?= --numprocesses=2 --dist=loadfile --max-worker-restart=0
 
 VENV := .venv
 BIN := $(VENV)/bin
