@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
+import pyarrow as pa
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from unbraid_cli.console import error_console
@@ -14,6 +14,8 @@ from unbraid_client import Item
 from unbraid_core.errors import InvalidInput, NotFound
 
 __all__ = ["read_item_file", "to_json_line"]
+
+VECTOR = "vector"
 
 
 def read_item_file(path: Path) -> list[Item]:
@@ -26,7 +28,8 @@ def read_item_file(path: Path) -> list[Item]:
     if path.suffix == ".jsonl":
         if not path.exists():
             raise NotFound(f"{path}: no such file")
-        lines = path.read_text(encoding="utf-8").splitlines()
+        # Not splitlines: it would part a line at characters that JSON leaves as they are.
+        lines = _text(path).split("\n")
         return [_item_of_line(line, f"{path}:{number}") for number, line in enumerate(lines, 1) if line.strip()]
     return _items_of_table(path)
 
@@ -45,6 +48,13 @@ def to_json_line(item: Item) -> str:
     return json.dumps(content, ensure_ascii=False)
 
 
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise InvalidInput(str(path), "not UTF-8 text; save the file with UTF-8 encoding") from None
+
+
 def _items_of_table(path: Path) -> list[Item]:
     from unbraid_core.live.item_table import item_of
     from unbraid_training.data.items import read_items
@@ -53,15 +63,29 @@ def _items_of_table(path: Path) -> list[Item]:
     catalogue, report = read_items(path)
     for line in ReadReport((report,)).lines():
         error_console.print(line, markup=False, soft_wrap=True)
+    vectors = _vectors(catalogue.table, path)
     items = []
-    for row in range(len(catalogue)):
+    for row, vector in enumerate(vectors):
         known = item_of(catalogue.table, row)
-        attributes: dict[str, Any] = dict(known.attributes)
-        vector = attributes.pop("vector", None)
-        if vector is not None and not isinstance(vector, tuple):
-            raise InvalidInput(str(path), "column 'vector' is no list of numbers; use a Parquet or .jsonl file")
+        attributes = {name: value for name, value in known.attributes.items() if name != VECTOR}
         items.append(Item(known.item_id, known.title, known.categories, attributes, vector))
     return items
+
+
+def _vectors(table: pa.Table, path: Path) -> list[list[float] | None]:
+    """Of every row; None where it has none."""
+    if VECTOR not in table.column_names:
+        return [None] * len(table)
+    column = table.column(VECTOR)
+    kind = column.type
+    is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+    if not (is_list and (pa.types.is_floating(kind.value_type) or pa.types.is_integer(kind.value_type))):
+        raise InvalidInput(str(path), f"column {VECTOR!r} is no list of numbers; use a Parquet or .jsonl file")
+    vectors: list[list[float] | None] = column.to_pylist()
+    position = next((row for row, vector in enumerate(vectors) if vector is not None and None in vector), None)
+    if position is not None:
+        raise InvalidInput(str(path), f"column {VECTOR!r} lacks a number in row {position + 1}; send all or none")
+    return vectors
 
 
 class _Strict(BaseModel):

@@ -67,10 +67,22 @@ def table_of(items: Sequence[Item], schema: pa.Schema) -> pa.Table:
 
 
 def item_of(table: pa.Table, row: int) -> Item:
-    """The item of a row; attributes that are null are left out."""
-    [values] = table.slice(row, 1).to_pylist()
+    """The item of a row; attributes that are null are left out, and columns that hold no attribute values."""
+    names = [field.name for field in table.schema if field.name in FIXED or _holds_attributes(field.type)]
+    [values] = table.select(names).slice(row, 1).to_pylist()
     attributes = {name: _known(value) for name, value in values.items() if name not in FIXED and value is not None}
     return Item(values["item_id"], values["title"] or "", tuple(values["categories"] or ()), attributes)
+
+
+def _holds_attributes(kind: pa.DataType) -> bool:
+    scalars = (
+        pa.types.is_string,
+        pa.types.is_boolean,
+        pa.types.is_integer,
+        pa.types.is_floating,
+        pa.types.is_timestamp,
+    )
+    return any(is_kind(kind) for is_kind in scalars) or (pa.types.is_list(kind) and pa.types.is_string(kind.value_type))
 
 
 def _attribute(values: Sequence[AttributeValue | None], kind: pa.DataType) -> pa.Array[Any]:

@@ -6,8 +6,11 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 from unbraid_cli.app import run
 from unbraid_client import UnbraidClient
@@ -90,6 +93,50 @@ def test_a_listing_is_a_file_of_items(items: Items, tmp_path: Path) -> None:
     listed.write_text(out)
     assert items("upsert", str(listed))[1] == "24 items: 0 new, 24 changed\n"
     assert items("list", "--limit", "100", "--json")[1] == out
+
+
+def test_no_character_of_a_title_is_lost_on_the_way(items: Items, tmp_path: Path) -> None:
+    line = {
+        "item_id": "k00",
+        "title": 'two\u2028lines\x85, :smile:, "[red]", \ufeff\u202e and e\u0301',
+        "categories": [],
+    }
+    source = tmp_path / "items.jsonl"
+    source.write_text("\ufeff" + json.dumps(line, ensure_ascii=False) + "\r\n", encoding="utf-8")
+    assert items("upsert", str(source))[:2] == (0, "1 items: 0 new, 1 changed\n")
+    code, out, _ = items("get", "k00", "--json")
+    assert (code, json.loads(out)["title"]) == (0, line["title"])
+
+
+def test_vectors_of_a_table(items: Items, tmp_path: Path, target: str) -> None:
+    with UnbraidClient(target) as client:
+        space_id = client.get_items([]).space_id
+    path = tmp_path / "items.parquet"
+    vectors = pa.array([[1.0] * 8, None], pa.list_(pa.float32()))
+    parquet.write_table(pa.table({"item_id": ["new", "k00"], "vector": vectors}), path)
+    assert items("upsert", str(path), "--space-id", space_id)[:2] == (0, "2 items: 1 new, 1 changed\n")
+    item = json.loads(items("get", "new", "--json", "--vectors")[1])
+    assert (item["vector"], item["attributes"]) == (pytest.approx([8**-0.5] * 8), {})
+
+
+@pytest.mark.parametrize(
+    ("vector", "problem"),
+    [
+        (["1 2 3"], "column 'vector' is no list of numbers"),
+        ([[1.0, None]], "column 'vector' lacks a number in row 1"),
+    ],
+)
+def test_a_column_of_other_vectors_is_refused(items: Items, tmp_path: Path, vector: list[Any], problem: str) -> None:
+    path = tmp_path / "items.parquet"
+    parquet.write_table(pa.table({"item_id": ["k00"], "vector": vector}), path)
+    code, _, err = items("upsert", str(path))
+    assert (code, problem in err) == (2, True)
+
+
+def test_a_file_that_is_no_text_is_named(items: Items, tmp_path: Path) -> None:
+    path = tmp_path / "items.jsonl"
+    path.write_bytes(b'{"item_id": "\xff"}')
+    assert "not UTF-8 text" in items("upsert", str(path))[2]
 
 
 def test_a_listing_goes_on_where_it_ended(items: Items) -> None:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import grpc
 import numpy as np
@@ -63,6 +64,19 @@ def with_attributes(release: Release) -> Release:
     table = release.catalogue.table
     for name, kind in types.items():
         table = table.append_column(name, pa.array([None] * len(table), kind))
+    return replace(release, catalogue=Catalogue(table))
+
+
+def with_unsendable(release: Release) -> Release:
+    """The committed release, with columns of which no value is an attribute value."""
+    columns: dict[str, pa.Array[Any]] = {
+        "embedding": pa.array([[0.5, 1.0]] * len(release.catalogue)),
+        "measures": pa.array([{"height": 1.0}] * len(release.catalogue)),
+        "nothing": pa.nulls(len(release.catalogue)),
+    }
+    table = release.catalogue.table
+    for name, column in columns.items():
+        table = table.append_column(name, column)
     return replace(release, catalogue=Catalogue(table))
 
 
@@ -292,3 +306,14 @@ def test_vectors_travel_as_little_endian_bytes(target: str, model: Model) -> Non
         found = stub.GetItems(pb.GetItemsRequest(item_ids=["bytes"], include_vectors=True))
     assert found.items[0].vector == struct.pack("<8f", 1.0, *[0.0] * 7)
     assert found.space_id == model.space_id
+
+
+def test_columns_that_cannot_be_sent_are_left_out(
+    release_v1: Path, catalogue: SqliteCatalogueStore, state_v1: SqliteStateStore
+) -> None:
+    model = load_model(with_unsendable(open_release(release_v1)), Device.CPU)
+    with serving(model, catalogue, state_v1) as address, UnbraidClient(address) as client:
+        client.upsert_items([Item("k00", "Changed")])
+        shown = client.list_items().items
+    assert len(shown) == len(model.catalogue)
+    assert not any({"embedding", "measures", "nothing"} & item.attributes.keys() for item in shown)

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -11,6 +13,8 @@ from unbraid_core.errors import InvalidInput
 from unbraid_training.data.events import MISSING_ITEM_ID
 from unbraid_training.data.items import DUPLICATE_ITEM, MISSING_TITLE, read_items
 from unbraid_training.data.times import TIME_OUT_OF_RANGE, UNPARSABLE_TIME
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def csv_file(folder: Path, text: str) -> Path:
@@ -55,6 +59,38 @@ def test_columns_of_a_parquet_file_keep_their_types(tmp_path: Path) -> None:
     assert catalogue.table.column("created_time").to_pylist() == [datetime(1970, 1, 1, tzinfo=UTC), None]
     assert catalogue.table.column("embedding").to_pylist() == [[0.5, 1.0], [2.0, 3.0]]
     assert report.count(MISSING_TITLE) == 1
+
+
+@pytest.mark.parametrize(
+    ("column", "kind", "values"),
+    [
+        (pa.array([Decimal("9.50"), None]), pa.float64(), [9.5, None]),
+        (pa.array([float("nan"), float("inf")], pa.float32()), pa.float32(), [None, None]),
+        (pa.array([1.5, None]).cast(pa.float16()), pa.float32(), [1.5, None]),
+        (pa.array([7, None], pa.uint64()), pa.int64(), [7, None]),
+        (pa.array([2**64 - 1, 0], pa.uint64()), pa.float64(), [2.0**64, 0.0]),
+        (pa.array([date(2026, 3, 1), None]), pa.timestamp("us", "UTC"), [datetime(2026, 3, 1, tzinfo=UTC), None]),
+        (
+            pa.array([1_001, None], pa.timestamp("ns")),
+            pa.timestamp("us", "UTC"),
+            [EPOCH + timedelta(microseconds=1), None],
+        ),
+        (pa.array([-(10**17), 0], pa.timestamp("us")), pa.timestamp("us", "UTC"), [None, EPOCH]),
+        (pa.array([time(9, 30), None], pa.time32("ms")), pa.string(), ["09:30:00.000", None]),
+        (pa.array(["x", None], pa.large_string()), pa.string(), ["x", None]),
+        (pa.array(["x", None], pa.string_view()), pa.string(), ["x", None]),
+        (pa.array(["x", None]).dictionary_encode(), pa.string(), ["x", None]),
+        (pa.array([["x", None], None], pa.large_list(pa.large_string())), pa.list_(pa.string()), [["x", None], None]),
+    ],
+    ids=lambda each: str(each.type) if isinstance(each, pa.Array) else "",
+)
+def test_attributes_have_the_types_that_can_be_sent(
+    tmp_path: Path, column: pa.Array[Any], kind: pa.DataType, values: list[Any]
+) -> None:
+    path = tmp_path / "items.parquet"
+    parquet.write_table(pa.table({"item_id": ["a", "b"], "what": column}), path)
+    stored = read_items(path)[0].table.column("what")
+    assert (stored.type, stored.to_pylist()) == (kind, values)
 
 
 def test_ids_alone_make_a_catalogue(tmp_path: Path) -> None:

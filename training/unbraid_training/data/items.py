@@ -13,12 +13,13 @@ import pyarrow.compute as pc
 from unbraid_core.catalogue import Catalogue
 from unbraid_core.errors import InvalidInput
 from unbraid_core.types import BoolArray
+from unbraid_training.data.attributes import attribute_column, timestamps
 from unbraid_training.data.columns import Column, as_text, equals
 from unbraid_training.data.events import MISSING_ITEM_ID
 from unbraid_training.data.report import FileReport, Reason
 from unbraid_training.data.row_filter import RowFilter
 from unbraid_training.data.tables import RawTable, read_table
-from unbraid_training.data.times import TIME_OUT_OF_RANGE, UNPARSABLE_TIME, Times, parse_times
+from unbraid_training.data.times import TIME_OUT_OF_RANGE, UNPARSABLE_TIME, parse_times
 
 __all__ = [
     "CATEGORY_SEPARATOR",
@@ -50,7 +51,7 @@ def read_items(path: Path) -> tuple[Catalogue, FileReport]:
     """Read a file with the column item_id and optionally title, categories (or category) and created_time.
 
     Categories are separated by ``|``; in a Parquet file they can be a list. All further columns become attributes of
-    the type that their values have.
+    the type that their values have, as ``attribute_column`` says.
 
     Args:
         path: a .csv, .csv.gz or .parquet file.
@@ -63,13 +64,13 @@ def read_items(path: Path) -> tuple[Catalogue, FileReport]:
     rows = RowFilter(table)
     category_column = next((name for name in CATEGORY_COLUMNS if table.has(name)), "categories")
     attributes = {
-        name: table.column(name)
+        name: attribute_column(table.column(name))
         for name in table.table.column_names
         if name not in ("item_id", "title", category_column)
     }
-    times = parse_times(attributes["created_time"]) if "created_time" in attributes else None
+    times = parse_times(table.column("created_time")) if "created_time" in attributes else None
     if times is not None:
-        attributes["created_time"] = _timestamps(times)
+        attributes["created_time"] = timestamps(times)
     columns = ItemColumns(
         table.text("item_id"), table.optional_text("title"), _categories(table, category_column), attributes
     )
@@ -130,10 +131,3 @@ def _repeats(item_id_N: pa.StringArray) -> BoolArray:
     again_N: BoolArray = np.ones(len(item_id_N), np.bool_)
     again_N[np.unique(item_id_N.dictionary_encode().indices.to_numpy(), return_index=True)[1]] = False
     return again_N
-
-
-def _timestamps(times: Times) -> Column:
-    """UTC timestamps, null where there is no usable time."""
-    unknown_N = np.isnan(times.time_s_N)
-    microseconds = np.rint(np.where(unknown_N, 0.0, times.time_s_N) * 1e6).astype(np.int64)
-    return pa.array(microseconds, pa.timestamp("us", "UTC"), mask=unknown_N)
