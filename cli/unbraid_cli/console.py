@@ -13,8 +13,9 @@ from rich.text import Text
 
 __all__ = ["console", "error_console", "facts_table", "progress", "rows_table", "step_progress"]
 
-console = Console(highlight=False)
-error_console = Console(stderr=True, highlight=False)
+# What users name is printed as it is, :smile: too.
+console = Console(highlight=False, emoji=False)
+error_console = Console(stderr=True, highlight=False, emoji=False)
 
 
 def progress() -> Progress:
