@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from unbraid_cli.console import in_one_line
 from unbraid_cli.moments import minute
 from unbraid_client import (
     Basis,
@@ -173,13 +174,13 @@ def _recommendation_table(recommendations: Sequence[Recommendation], terms: Sequ
 
 
 def _name(item: Evidence | Recommendation) -> str:
-    return item.title or item.item_id
+    return in_one_line(item.title or item.item_id)
 
 
 def _title(item: Recommendation) -> Text:
     title = Text(_name(item))
     if item.categories:
-        title.append(f"  {', '.join(item.categories)}", style="dim")
+        title.append(f"  {in_one_line(', '.join(item.categories))}", style="dim")
     return title
 
 

@@ -11,7 +11,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["console", "error_console", "facts_table", "progress", "rows_table", "step_progress"]
+__all__ = ["console", "error_console", "facts_table", "in_one_line", "progress", "rows_table", "step_progress"]
+
+CONTROL_CHARACTERS = (*range(0x20), *range(0x7F, 0xA0))
+IN_ONE_LINE = dict.fromkeys(CONTROL_CHARACTERS, " ")
 
 # What users name is printed as it is, :smile: too.
 console = Console(highlight=False, emoji=False)
@@ -48,8 +51,13 @@ def rows_table(rows: Sequence[Sequence[str]]) -> Table:
     head, *body = rows
     table = Table(*(escape(cell) for cell in head), box=None, pad_edge=False, header_style="bold")
     for cells in body:
-        table.add_row(*(escape(cell) for cell in cells))
+        table.add_row(*(escape(in_one_line(cell)) for cell in cells))
     return table
+
+
+def in_one_line(name: str) -> str:
+    """A name or title as it may be printed: no control character of it reaches the terminal."""
+    return name.translate(IN_ONE_LINE)
 
 
 def facts_table(facts: Mapping[str, str]) -> Table:

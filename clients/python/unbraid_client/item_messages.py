@@ -82,7 +82,9 @@ def _value(value: AttributeValue, where: str) -> pb.AttributeValue:
 
 def _item(message: pb.Item) -> Item:
     vector = struct.unpack(f"<{len(message.vector) // FLOAT32_BYTES}f", message.vector) if message.vector else None
-    attributes = {name: value for name, each in message.attributes.items() if (value := _known(each)) is not None}
+    # The order of a map on the wire is chance.
+    names = sorted(message.attributes)
+    attributes = {name: value for name in names if (value := _known(message.attributes[name])) is not None}
     return Item(message.item_id, message.title, tuple(message.categories), attributes, vector)
 
 

@@ -108,6 +108,13 @@ def test_no_character_of_a_title_is_lost_on_the_way(items: Items, tmp_path: Path
     assert (code, json.loads(out)["title"]) == (0, line["title"])
 
 
+def test_a_title_cannot_command_the_terminal(items: Items, tmp_path: Path) -> None:
+    source = tmp_path / "items.jsonl"
+    source.write_text(json.dumps({"item_id": "k00", "title": "\x1b[2Jgone\nand \x9b31mred"}))
+    assert items("upsert", str(source))[0] == 0
+    assert " [2Jgone and  31mred" in items("get", "k00")[1]
+
+
 def test_vectors_of_a_table(items: Items, tmp_path: Path, target: str) -> None:
     with UnbraidClient(target) as client:
         space_id = client.get_items([]).space_id
