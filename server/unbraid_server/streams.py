@@ -38,11 +38,6 @@ class Streams:
         self._open: set[QuestionWindow] = set()
         self._is_stopping = False
 
-    @property
-    def open_count(self) -> int:
-        """Streams that are open now."""
-        return len(self._open)
-
     @contextmanager
     def open(
         self, questions: Iterator[pb.StreamRecommendRequest], context: grpc.ServicerContext
