@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from unbraid_core.filter import Condition, Match, RangeCondition
+from unbraid_core.ranked_text import distinct_pairs, ranked
 from unbraid_core.types import BoolArray, DoubleArray, IntArray, RowArray
 
 __all__ = ["AttributeColumn", "RangeColumn", "TextColumn"]
@@ -52,14 +53,11 @@ class TextColumn:
     """
 
     def __init__(self, row_N: IntArray, value_N: pa.Array[Any], item_count: int) -> None:
-        encoded = value_N.dictionary_encode()
-        order_V = pc.array_sort_indices(encoded.dictionary)
-        rank_V = np.empty(len(order_V), np.int64)
-        rank_V[order_V.to_numpy()] = np.arange(len(order_V))
-        rank_N, row_N = _in_order(rank_V[encoded.indices.to_numpy()], row_N, item_count)
+        value_V, rank_N = ranked(value_N)
+        rank_N, row_N = distinct_pairs(rank_N, row_N, item_count)
         self._item_count = item_count
-        self._value_V = encoded.dictionary.take(order_V)
-        self._count_V = np.bincount(rank_N, minlength=len(order_V)).astype(np.int32)
+        self._value_V = value_V
+        self._count_V = np.bincount(rank_N, minlength=len(value_V)).astype(np.int32)
         dense_V = self._count_V > item_count * DENSE_SHARE
         offset_V1 = np.concatenate([[0], np.cumsum(self._count_V)])
         self._bits = {
@@ -180,10 +178,3 @@ class RangeColumn:
 def _numbers(column: pa.Array[Any]) -> DoubleArray:
     value_I: npt.NDArray[np.float64] = column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
     return value_I
-
-
-def _in_order(rank_N: IntArray, row_N: IntArray, item_count: int) -> tuple[IntArray, IntArray]:
-    """Values by rank, then by row, each pair once. ``numpy.unique`` hashes, which took minutes for millions of them."""
-    pair_N = np.sort(rank_N * item_count + row_N)
-    pair_N = pair_N[np.diff(pair_N, prepend=-1) > 0]
-    return np.divmod(pair_N, max(item_count, 1))

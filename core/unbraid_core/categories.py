@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from unbraid_core.catalogue import Catalogue
 from unbraid_core.live.stacked_rows import StackedRows
+from unbraid_core.ranked_text import distinct_pairs, ranked
 from unbraid_core.types import FloatArray, IntArray
 
 __all__ = ["Categories"]
@@ -34,14 +35,13 @@ class Categories:
     def of(cls, catalogue: Catalogue) -> Categories | None:
         """The categories of a catalogue; None where no item has any."""
         column = catalogue.table.column("categories")
-        row_N = pc.list_parent_indices(column).to_numpy()
-        names, code_N = np.unique(
-            pc.list_flatten(column).to_numpy(zero_copy_only=False).astype(str), return_inverse=True
-        )
+        row_N, name_N = pc.list_parent_indices(column).to_numpy(), pc.list_flatten(column).combine_chunks()
+        names, code_N = ranked(name_N.drop_null())
         if len(names) == 0:
             return None
-        row_N, code_N = np.divmod(np.unique(row_N * len(names) + code_N), len(names))
-        return cls(np.searchsorted(row_N, np.arange(len(catalogue) + 1)), code_N, names.tolist())
+        row_N = row_N[name_N.is_valid().to_numpy(zero_copy_only=False)]
+        row_N, code_N = distinct_pairs(row_N, code_N, len(names))
+        return cls(np.searchsorted(row_N, np.arange(len(catalogue) + 1)), code_N, names.to_pylist())
 
     @classmethod
     def none(cls, count: int) -> Categories:

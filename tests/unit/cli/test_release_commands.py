@@ -164,9 +164,10 @@ def test_a_release_that_crashes_native_code_takes_only_its_own_process_with_it(
 
 def test_a_trial_is_limited_and_leaves_no_core_file(tmp_path: Path) -> None:
     (tmp_path / "print_limits.py").write_text(
-        "import json, resource, sys\n"
+        "import json, os, resource, sys\n"
         "cpu_s, core = (resource.getrlimit(each) for each in (resource.RLIMIT_CPU, resource.RLIMIT_CORE))\n"
-        "json.dump({'cpu_s': cpu_s, 'core': core, 'arguments': sys.argv[1:]}, sys.stdout)\n"
+        "nice = os.getpriority(os.PRIO_PROCESS, 0)\n"
+        "json.dump({'cpu_s': cpu_s, 'core': core, 'nice': nice, 'arguments': sys.argv[1:]}, sys.stdout)\n"
     )
     done = subprocess.run(
         [sys.executable, "-m", "unbraid_server.limited", "print_limits", "an argument"],
@@ -175,7 +176,9 @@ def test_a_trial_is_limited_and_leaves_no_core_file(tmp_path: Path) -> None:
         text=True,
         check=True,
     )
-    assert json.loads(done.stdout) == {"cpu_s": [120, 121], "core": [0, 0], "arguments": ["an argument"]}
+    limits = json.loads(done.stdout)
+    assert limits.pop("nice") >= 10
+    assert limits == {"cpu_s": [120, 121], "core": [0, 0], "arguments": ["an argument"]}
 
 
 def test_gc_says_of_every_release_why_it_stays_or_that_it_is_gone(store: ReleaseStore) -> None:

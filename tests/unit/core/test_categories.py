@@ -44,3 +44,11 @@ def test_every_row_has_the_names_that_the_catalogue_gives_it(lists: list[list[st
 
 def test_a_catalogue_without_categories_has_none() -> None:
     assert Categories.of(catalogue([], [])) is None
+
+
+def test_a_category_that_is_null_is_none() -> None:
+    nothing: list[str | None] = [None, "war"]
+    categories = Categories.of(Catalogue.of(["a", "b"], categories=[nothing, [None]]))  # type: ignore[list-item]
+    assert categories is not None
+    assert categories.names == ["war"]
+    assert categories.offset_I1.tolist() == [0, 1, 1]
