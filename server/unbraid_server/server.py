@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import grpc
@@ -44,6 +43,7 @@ from unbraid_server.signing import trusted_releases
 from unbraid_server.slow_calls import SlowCalls
 from unbraid_server.status_service import StatusService
 from unbraid_server.streams import Streams
+from unbraid_server.thread_pool import full_pool
 
 if TYPE_CHECKING:
     from unbraid_server.traces import Traces
@@ -119,8 +119,8 @@ class Server:
         together_limit = min(settings.batch_limit, settings.queue_limit)
         recommender = Recommender(active, state, batcher, together_limit, self._recall, now)
         self._streams = Streams(settings.max_streams, together_limit)
-        self._calls = ThreadPoolExecutor(settings.max_concurrent_calls + SPARE_THREADS, thread_name_prefix="call")
-        self._slow_calls = ThreadPoolExecutor(SLOW_CALL_THREADS, "slow-call", initializer=roam)
+        self._calls = full_pool(settings.max_concurrent_calls + SPARE_THREADS, "call")
+        self._slow_calls = full_pool(SLOW_CALL_THREADS, "slow-call", roam)
         self._server = self._grpc_server(active, settings, figures, log)
         status = StatusService(
             active,

@@ -84,36 +84,36 @@ class SqliteCatalogueStore:
             Unavailable: the file is locked by another process for too long, or the disk is full; nothing is stored.
         """
         rows = [(change.item_id, _item_text(change.item), *_stored_vector(change.vector)) for change in changes]
-        with self._file.open() as connection, transaction(connection):
+        with self._file.writing() as connection, transaction(connection):
             connection.executemany(PUT_CHANGE, rows)
             last: int = connection.execute(LAST_SEQUENCE).get
         return last
 
     def changes(self, after: int) -> Sequence[ItemChange]:
         """The stored changes with larger numbers than ``after``, in their order; one for each item."""
-        with self._file.open() as connection:
+        with self._file.reading() as connection:
             return [_change(*columns) for columns in connection.execute(READ_CHANGES, (after,))]
 
     def last_sequence(self) -> int:
         """The largest number that was given out so far; 0 before the first."""
-        with self._file.open() as connection:
+        with self._file.reading() as connection:
             last: int = connection.execute(LAST_SEQUENCE).get
         return last
 
     def continue_after(self, sequence: int) -> None:
         """Give out no number up to ``sequence`` any more."""
         if self.last_sequence() < sequence:
-            with self._file.open() as connection, transaction(connection):
+            with self._file.writing() as connection, transaction(connection):
                 connection.execute(CONTINUE_AFTER, (sequence,))
 
     def prune(self, through: int) -> int:
         """Forget the changes up to a number, and return how many."""
-        with self._file.open() as connection, transaction(connection):
+        with self._file.writing() as connection, transaction(connection):
             connection.execute("DELETE FROM change WHERE sequence <= ?", (through,))
             return connection.changes()
 
     def close(self) -> None:
-        """Close the connections of all threads."""
+        """Close all connections; no call may be in progress."""
         self._file.close()
 
 

@@ -1,23 +1,24 @@
-"""A SQLite file of ours: whose it is, its schema, one connection for each thread, and its errors as ours."""
+"""A SQLite file of ours: whose it is, its schema, connections to read and one to write, and its errors as ours."""
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from weakref import WeakSet
 
 import apsw
 
 from unbraid_core.errors import IncompatibleError, IntegrityError, InvalidInput, Unavailable, UnbraidError
+from unbraid_server.sqlite_connections import Connections
 
 __all__ = ["SqliteFile", "SqliteFormat", "transaction"]
 
 BUSY_TIMEOUT_MS = 5000
 WAL_RETRY_MS = 20
+# A read takes about 50 microseconds, most of them with the interpreter, so few are in progress at once.
+READERS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,37 +58,49 @@ class SqliteFile:
     def __init__(self, path: Path, format: SqliteFormat) -> None:  # noqa: A002 - nothing here formats
         self.path = path
         self._format = format
-        self._of_thread = _OfThread()
-        self._connections: WeakSet[apsw.Connection] = WeakSet()
-        self._lock = threading.Lock()
-        with self.open() as connection:
-            self._prepare(connection)
+        with self._ours():
+            self._writers = Connections(self._connect, 1, BUSY_TIMEOUT_MS / 1000)
+            with self._writers.lend() as connection:
+                self._prepare(connection)
+            self._readers = Connections(self._connect, READERS, BUSY_TIMEOUT_MS / 1000)
 
     @contextmanager
-    def open(self) -> Iterator[apsw.Connection]:
-        """The connection of this thread; errors of SQLite become ours."""
+    def reading(self) -> Iterator[apsw.Connection]:
+        """A connection to read with; errors of SQLite become ours."""
+        with self._ours(), self._readers.lend() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[apsw.Connection]:
+        """The connection to write with, of which there is one, since SQLite lets one write at a time; errors likewise.
+
+        So writers of this process wait for each other here, and the next one goes on at once. SQLite looks from time to
+        time.
+        """
+        with self._ours(), self._writers.lend() as connection:
+            yield connection
+
+    def close(self) -> None:
+        """Close all connections; none may be in use."""
+        self._readers.close()
+        self._writers.close()
+
+    @contextmanager
+    def _ours(self) -> Iterator[None]:
         try:
-            if self._of_thread.connection is None:
-                self._of_thread.connection = self._connect()
-            yield self._of_thread.connection
+            yield
         except apsw.Error as error:
             translated = self._translate(error)
             if translated is None:
                 raise
             raise translated from error
 
-    def close(self) -> None:
-        """Close the connections of all threads."""
-        with self._lock:
-            for connection in self._connections:
-                connection.close()
-
     def _connect(self) -> apsw.Connection:
         connection = apsw.Connection(str(self.path))
         connection.set_busy_timeout(BUSY_TIMEOUT_MS)
         connection.execute(f"PRAGMA synchronous=FULL; {self._format.pragmas}")
-        with self._lock:
-            self._connections.add(connection)
+        # With the first look at the file, SQLite opens all that goes with it.
+        connection.pragma("schema_version")
         return connection
 
     def _prepare(self, connection: apsw.Connection) -> None:
@@ -128,10 +141,6 @@ class SqliteFile:
                 return Unavailable(f"{self.path}: {error}")
             case _:
                 return None
-
-
-class _OfThread(threading.local):
-    connection: apsw.Connection | None = None
 
 
 def _switch_to_wal(connection: apsw.Connection) -> None:

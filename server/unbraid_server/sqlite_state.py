@@ -97,7 +97,7 @@ class SqliteStateStore:
         Raises:
             NotFound: the store knows no event of this user.
         """
-        with self._file.open() as connection:
+        with self._file.reading() as connection:
             newest = connection.execute(READ_NEWEST, (user_id, limit)).fetchall()
         if not newest:
             raise NotFound(f"user {user_id!r} has no events in the state store", user_id=user_id)
@@ -109,7 +109,7 @@ class SqliteStateStore:
         Raises:
             Unavailable: another process reads or writes for too long; the same call later finishes the erasure.
         """
-        with self._file.open() as connection:
+        with self._file.writing() as connection:
             with transaction(connection):
                 connection.execute(DELETE_EVENTS, (user_id,))
                 removed_count = connection.changes()
@@ -128,19 +128,19 @@ class SqliteStateStore:
         return self._count("SELECT count(*) FROM event")
 
     def close(self) -> None:
-        """Close the connections of all threads."""
+        """Close all connections; no call may be in progress."""
         self._file.close()
 
     def _commit(self, group: Sequence[UserEvent]) -> int:
         rows = [_row(user_event) for user_event in group]
-        with self._file.open() as connection, transaction(connection):
+        with self._file.writing() as connection, transaction(connection):
             connection.executemany(ADD_USER, [(user_id,) for user_id in {row[0] for row in rows}])
             changes_before = connection.total_changes()
             connection.executemany(ADD_EVENT, rows)
             return connection.total_changes() - changes_before
 
     def _count(self, query: str) -> int:
-        with self._file.open() as connection:
+        with self._file.reading() as connection:
             return int(connection.execute(query).get)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from threading import Lock
 
@@ -12,6 +11,7 @@ import grpc
 from unbraid.v1 import recommendation_pb2 as pb
 from unbraid_core.errors import Overloaded, Unavailable
 from unbraid_server.question_window import QuestionWindow
+from unbraid_server.thread_pool import full_pool
 
 __all__ = ["Streams"]
 
@@ -32,8 +32,8 @@ class Streams:
 
     def __init__(self, limit: int, window: int) -> None:
         self._limit, self._window = limit, window
-        self.threads = ThreadPoolExecutor(limit + 1, thread_name_prefix="stream")
-        self._readers = ThreadPoolExecutor(limit, thread_name_prefix="stream-reader")
+        self.threads = full_pool(limit + 1, "stream")
+        self._readers = full_pool(limit, "stream-reader")
         self._lock = Lock()
         self._open: set[QuestionWindow] = set()
         self._is_stopping = False
