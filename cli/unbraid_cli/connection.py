@@ -37,6 +37,8 @@ def connected(server: str) -> Iterator[UnbraidClient]:
         with client:
             yield client
     except ServerUnavailable as error:
+        if error.details.reason:
+            raise  # a server said so itself
         raise Unavailable(
             f"no server answers at {server}: start one with `unbraid serve`, name another with --server, or set {CA} "
             f"if it has TLS ({error})"

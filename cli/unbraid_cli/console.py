@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
@@ -13,6 +14,7 @@ from rich.text import Text
 
 __all__ = ["console", "error_console", "facts_table", "in_one_line", "progress", "rows_table", "step_progress"]
 
+LINE_EVERY_S = 10.0
 CONTROL_CHARACTERS = (*range(0x20), *range(0x7F, 0xA0))
 IN_ONE_LINE = dict.fromkeys(CONTROL_CHARACTERS, " ")
 
@@ -34,7 +36,13 @@ def progress() -> Progress:
 
 @contextmanager
 def step_progress() -> Iterator[Callable[[str, int, int], None]]:
-    """A callback for work in steps, told the step in words, how much of it is done and how much there is."""
+    """A callback for work in steps, told the step in words, how much of it is done and how much there is.
+
+    A terminal shows a bar for each step; elsewhere, in a log for example, lines tell how far the work is.
+    """
+    if not error_console.is_terminal:
+        yield _StepLines()
+        return
     with progress() as shown:
         tasks = {}
 
@@ -44,6 +52,23 @@ def step_progress() -> Iterator[Callable[[str, int, int], None]]:
             shown.update(tasks[step], completed=done, total=total)
 
         yield on_progress
+
+
+class _StepLines:
+    """Writes a line when a step begins, from time to time while it goes on, and when it is done for the first time."""
+
+    def __init__(self) -> None:
+        self._is_done: dict[str, bool] = {}
+        self._told_s = 0.0
+
+    def __call__(self, step: str, done: int, total: int) -> None:
+        now_s = time.monotonic()
+        was_done = self._is_done.get(step)
+        is_done = bool(was_done) or done >= total
+        self._is_done[step] = is_done
+        if was_done != is_done or now_s - self._told_s >= LINE_EVERY_S:
+            self._told_s = now_s
+            error_console.print(f"{step}: {done:,} of {total:,}", markup=False, soft_wrap=True)
 
 
 def rows_table(rows: Sequence[Sequence[str]]) -> Table:

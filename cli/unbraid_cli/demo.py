@@ -184,14 +184,14 @@ def _evaluate(release_id: str, source: Path, store: ReleaseStore) -> None:
 
 
 def _activate(release_id: str, store: ReleaseStore) -> None:
-    from unbraid_cli.release import activate
+    from unbraid_cli.release import activate_in_folder
 
     command = "release", "activate", release_id, "--releases", store.root
     with _step("Activation, after a trial in a process of its own", *command):
         if store.current_id() == release_id:
             console.print(f"active release: {release_id}", markup=False)
         else:
-            activate(release_id, store.root)
+            activate_in_folder(release_id, store.root)
 
 
 def _store_events(dataset: Dataset, source: Path, state: Path) -> None:

@@ -11,7 +11,8 @@ import typer
 from unbraid_cli.change_watch import watch
 from unbraid_cli.console import console, step_progress
 from unbraid_cli.index_tables import built_table, families_table, tuned_table, untried_line
-from unbraid_cli.options import RELEASES, CatalogueFile, Releases
+from unbraid_cli.options import RELEASES, CatalogueFile, OfServer, Releases
+from unbraid_cli.served_releases import rebuild_on_server, refuse_options
 
 if TYPE_CHECKING:
     from unbraid_core.catalogue import Catalogue
@@ -91,6 +92,7 @@ def build_and_measure(
 
 @app.command()
 def rebuild(
+    context: typer.Context,
     release: ReleaseId = None,
     releases: Releases = RELEASES,
     queries: Queries = None,
@@ -108,13 +110,18 @@ def rebuild(
             help="Go on until Ctrl-C: rebuild and activate whenever so many changes have come up since.",
         ),
     ] = None,
+    server: OfServer = None,
 ) -> None:
     """Build the index of a release anew, try it in a process of its own, and publish the result as its child.
 
     The changes of the live catalogue since are folded in. A release holds no user data, so without --queries the recall
     is measured on item vectors. With --items the new release can recommend items that came up after the training, if
-    that read the items' text.
+    that read the items' text. A server of --server does the same by itself.
     """
+    if server is not None:
+        refuse_options(context, {"release", "recall", "activate"})
+        rebuild_on_server(server, release, recall, activate=activate)
+        return
     from unbraid_core.release import ReleaseStore
     from unbraid_index.release_build import rebuild_release
     from unbraid_server.settings import CATALOGUE_FILE

@@ -12,6 +12,7 @@ __all__ = [
     "STATE",
     "CatalogueFile",
     "Json",
+    "OfServer",
     "PublicKey",
     "RankingProfile",
     "Releases",
@@ -52,6 +53,11 @@ CatalogueFile = Annotated[
     ),
 ]
 Server = Annotated[str, typer.Option(help="host:port of the server.", envvar="UNBRAID_SERVER")]
+# Not taken from UNBRAID_SERVER: whether a folder or a server is changed has to be said.
+OfServer = Annotated[
+    str | None,
+    typer.Option("--server", metavar="HOST:PORT", help="The folder of this running server, not one of this machine."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print the whole answer as JSON.")]
 RankingProfile = Annotated[
     Literal["formula", "learned"] | None,

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
-from rich.table import Table
 
 from unbraid_cli.console import console
-from unbraid_cli.options import RELEASES, CatalogueFile, PublicKey, Releases
+from unbraid_cli.options import RELEASES, CatalogueFile, OfServer, PublicKey, Releases
+from unbraid_cli.release_list import megabytes, print_as_json, print_releases
+from unbraid_cli.served_releases import (
+    activate_on_server,
+    list_of_server,
+    print_activation,
+    refuse_options,
+    roll_back_server,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from unbraid_core.release import ReleaseStore
 
-    from unbraid_core.release import ReleaseStore, ReleaseSummary
-
-__all__ = ["app"]
+__all__ = ["activate_in_folder", "app"]
 
 app = typer.Typer(help="List, check and activate releases.", no_args_is_help=True)
 
@@ -32,17 +34,23 @@ ReleaseIdOrActive = Annotated[
 
 @app.command("list")
 def list_releases(
+    context: typer.Context,
     releases: Releases = RELEASES,
+    server: OfServer = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array.")] = False,
 ) -> None:
     """List all releases, newest first. Files are not hashed: see verify."""
+    if server is not None:
+        refuse_options(context, {"as_json"})
+        list_of_server(server, as_json=as_json)
+        return
     from unbraid_core.release import ReleaseStore
 
     summaries = ReleaseStore(releases).list()
     if as_json:
-        console.print_json(json.dumps([_plain(summary) for summary in summaries]))
+        print_as_json(summaries)
     elif summaries:
-        console.print(_table(summaries))
+        print_releases(summaries)
     else:
         console.print(f"no releases in {releases}; make one with: unbraid index build EXPORT", markup=False)
 
@@ -61,31 +69,52 @@ def verify(release_id: ReleaseIdOrActive = None, releases: Releases = RELEASES, 
     release = _store(releases, public_key).open(release_id)
     files = release.manifest.files.values()
     console.print(
-        f"{release.manifest.release_id} is intact: {len(files)} files, {_megabytes(sum(file.size for file in files))}, "
+        f"{release.manifest.release_id} is intact: {len(files)} files, {megabytes(sum(file.size for file in files))}, "
         f"{len(release.catalogue)} items",
         soft_wrap=True,
     )
 
 
 @app.command()
-def activate(release_id: ReleaseId, releases: Releases = RELEASES, public_key: PublicKey = None) -> None:
+def activate(
+    context: typer.Context,
+    release_id: ReleaseId,
+    releases: Releases = RELEASES,
+    public_key: PublicKey = None,
+    server: OfServer = None,
+) -> None:
     """Make a release the active one, after it was verified and answered queries in a process of its own."""
+    if server is not None:
+        refuse_options(context, {"release_id"})
+        activate_on_server(server, release_id)
+    else:
+        activate_in_folder(release_id, releases, public_key)
+
+
+def activate_in_folder(release_id: str, releases: Path, public_key: Path | None = None) -> None:
+    """Try a release of a folder of this machine, make it the active one, and print which one was before."""
     from unbraid_server.trial import try_release
 
     store = _store(releases, public_key)
     before = store.current_id()
     store.activate(release_id, datetime.now(UTC), try_release)
-    _print_change(release_id, before)
+    print_activation(release_id, before)
 
 
 @app.command()
-def rollback(releases: Releases = RELEASES, public_key: PublicKey = None) -> None:
+def rollback(
+    context: typer.Context, releases: Releases = RELEASES, public_key: PublicKey = None, server: OfServer = None
+) -> None:
     """Activate the release that was active before the current one; again, the one before that."""
+    if server is not None:
+        refuse_options(context, ())
+        roll_back_server(server)
+        return
     from unbraid_server.trial import try_release
 
     store = _store(releases, public_key)
     before = store.current_id()
-    _print_change(store.rollback(datetime.now(UTC), try_release), before)
+    print_activation(store.rollback(datetime.now(UTC), try_release), before)
 
 
 @app.command()
@@ -108,7 +137,7 @@ def gc(
         fate = f"kept: {verdict.kept_because}" if verdict.kept_because else "removed"
         console.print(f"{verdict.summary.release_id}  {fate}", markup=False, soft_wrap=True)
     freed = sum(verdict.summary.size_bytes for verdict in verdicts if verdict.kept_because is None)
-    console.print(f"freed up to {_megabytes(freed)}; files that other releases share stay", soft_wrap=True)
+    console.print(f"freed up to {megabytes(freed)}; files that other releases share stay", soft_wrap=True)
     with stored_changes(catalogue or releases / CATALOGUE_FILE) as changes:
         if changes is not None:
             console.print(f"forgot {changes.prune(folded_sequence(store)):,} changes of the catalogue")
@@ -150,31 +179,3 @@ def _store(releases: Path, public_key: Path | None) -> ReleaseStore:
     from unbraid_server.signing import signature_check
 
     return ReleaseStore(releases, signature_check(public_key))
-
-
-def _print_change(now: str, before: str | None) -> None:
-    console.print(f"active release: {now} (before: {before or 'none'})", soft_wrap=True)
-
-
-def _plain(summary: ReleaseSummary) -> dict[str, object]:
-    created_time = summary.created_time.isoformat() if summary.created_time else None
-    return asdict(summary) | {"created_time": created_time}
-
-
-def _table(summaries: Sequence[ReleaseSummary]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    table.add_column("active")
-    table.add_column("release", no_wrap=True)
-    table.add_column("created (UTC)", no_wrap=True)
-    table.add_column("size", justify="right", no_wrap=True)
-    table.add_column("state", overflow="fold")
-    for summary in summaries:
-        created_time = f"{summary.created_time:%Y-%m-%d %H:%M}" if summary.created_time else "unknown"
-        state = escape(summary.problem or "ok")
-        active = "*" if summary.active else ""
-        table.add_row(active, escape(summary.release_id), created_time, _megabytes(summary.size_bytes), state)
-    return table
-
-
-def _megabytes(size_bytes: int) -> str:
-    return f"{size_bytes / 1e6:.1f} MB"

@@ -1,11 +1,13 @@
-"""A small shop: what fifty people bought, and two releases that say that they were trained on it."""
+"""A small shop, with two releases that say that they were trained on what fifty people bought; and a guarded server."""
 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -23,12 +25,25 @@ from unbraid_core.release import (
 )
 from unbraid_core.release.layout import EXPORT_FILES, INDEX
 from unbraid_core.types import Scoring
+from unbraid_server.access_file import RoleName, add_grant, issue_token
+from unbraid_server.active_model import ActiveModel
+from unbraid_server.device import Device
+from unbraid_server.logs import open_log
+from unbraid_server.model import load_model
+from unbraid_server.server import Server
+from unbraid_server.settings import ServerSettings
+from unbraid_server.sqlite_catalogue import SqliteCatalogueStore
+from unbraid_server.sqlite_state import SqliteStateStore
 from unbraid_training.data.dataset import Dataset
 from unbraid_training.data.folder import read_dataset, write_dataset
 from unbraid_training.data.splits import parse_split
 
+if TYPE_CHECKING:
+    from tests.unit.conftest import Authority
+
 FIRST_DAY, SECOND_DAY = datetime(2026, 1, 2, tzinfo=UTC), datetime(2026, 1, 3, tzinfo=UTC)
 SPLIT = "last-4"
+ROLES: tuple[RoleName, ...] = ("read", "write", "admin")
 
 
 @dataclass(frozen=True)
@@ -104,3 +119,48 @@ def publish(source: Release, root: Path, training: TrainingRecord, scoring: Scor
             created_time=created_time,
         )
     return manifest.release_id
+
+
+@dataclass(frozen=True)
+class Guarded:
+    """A server with TLS that lets nobody in without a token, and how commands reach it."""
+
+    target: str
+    folder: Path
+    tokens: Mapping[str, str]
+
+    def environment(self, role: str | None) -> dict[str, str]:
+        """What makes a command somebody with this role, or nobody."""
+        token = {} if role is None else {"UNBRAID_TOKEN": self.tokens[role]}
+        return {"UNBRAID_CA": str(self.folder / "ca.pem"), **token}
+
+
+@pytest.fixture
+def guard(
+    authority: Authority, state_v1: SqliteStateStore, unchanged: SqliteCatalogueStore, tmp_path: Path
+) -> Iterator[Callable[[Path], Guarded]]:
+    """Starts a guarded server of the active release of a folder."""
+    started: list[Server] = []
+
+    def start(releases: Path) -> Guarded:
+        (tmp_path / "ca.pem").write_bytes(authority.certificate)
+        certificate, key = authority.issue("unbraid.test").write(tmp_path, "server")
+        tokens: dict[str, str] = {}
+        for role in ROLES:
+            tokens[role], grant = issue_token(role, role, None)
+            add_grant(tmp_path / "access.toml", grant)
+        settings = ServerSettings(
+            port=0,
+            releases=releases,
+            tls_certificate=certificate,
+            tls_key=key,
+            access_file=tmp_path / "access.toml",
+        )
+        model = load_model(ReleaseStore(releases).open(), Device.CPU)
+        server = Server(ActiveModel(model, unchanged), state_v1, settings, open_log("critical"))
+        started.append(server)
+        return Guarded(f"localhost:{server.start()}", tmp_path, tokens)
+
+    yield start
+    for server in started:
+        server.stop(grace_s=0)
