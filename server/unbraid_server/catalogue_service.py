@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import grpc
 import numpy as np
@@ -19,8 +18,8 @@ from unbraid_server.page_token import token_after
 
 __all__ = ["CatalogService"]
 
-MAX_PAGE_BYTES = 2 * 2**20
-"""gRPC clients take messages of 4 MiB, unless they are told otherwise."""
+MAX_ANSWER_BYTES = 2 * 2**20
+"""Of items. gRPC clients take messages of 4 MiB, unless they are told otherwise; ids of other items take at most .5."""
 
 
 class CatalogService(CatalogServiceServicer):
@@ -55,16 +54,19 @@ class CatalogService(CatalogServiceServicer):
         )
 
     def GetItems(self, request: pb.GetItemsRequest, context: grpc.ServicerContext) -> pb.GetItemsResponse:
-        """Read items by id."""
+        """Read items by id, as far as there is room."""
         item_ids = parse_ids(request.item_ids)
         model = self._active.current()
-        rows = [model.catalogue.row(item_id) for item_id in item_ids]
-        living = np.array([row for row in rows if row >= 0], np.int64)
+        row_N = model.catalogue.living_rows(item_ids)
+        living = np.flatnonzero(row_N >= 0)
+        items = _fitting(item_messages(model, row_N[living], with_vectors=request.include_vectors))
+        end = living[len(items)] if len(items) < len(living) else len(item_ids)
         return pb.GetItemsResponse(
             release_id=model.release_id,
             space_id=model.space_id,
-            items=item_messages(model, living, with_vectors=request.include_vectors),
-            missing_item_ids=[item_id for item_id, row in zip(item_ids, rows, strict=True) if row < 0],
+            items=items,
+            missing_item_ids=[item_ids[position] for position in np.flatnonzero(row_N[:end] < 0)],
+            remaining_item_ids=item_ids[end:],
         )
 
     def ListItems(self, request: pb.ListItemsRequest, context: grpc.ServicerContext) -> pb.ListItemsResponse:
@@ -72,7 +74,7 @@ class CatalogService(CatalogServiceServicer):
         page = parse_list_items(request)
         model = self._active.current()
         rows = np.array(model.catalogue.page(page.after, page.size + 1), np.int64)
-        items = _page(item_messages(model, rows[: page.size], with_vectors=request.include_vectors))
+        items = _fitting(item_messages(model, rows[: page.size], with_vectors=request.include_vectors))
         return pb.ListItemsResponse(
             release_id=model.release_id,
             space_id=model.space_id,
@@ -82,7 +84,13 @@ class CatalogService(CatalogServiceServicer):
         )
 
 
-def _page(items: Sequence[pb.Item]) -> Sequence[pb.Item]:
-    """As many of the items as a page may hold, the first in any case."""
-    stop_bytes = itertools.accumulate(item.ByteSize() for item in items)
-    return items[: max(1, sum(size_bytes <= MAX_PAGE_BYTES for size_bytes in stop_bytes))]
+def _fitting(items: Iterable[pb.Item]) -> list[pb.Item]:
+    """From the first on as many of the items as an answer may hold, the first in any case."""
+    fitting: list[pb.Item] = []
+    size_bytes = 0
+    for item in items:
+        size_bytes += item.ByteSize()
+        if fitting and size_bytes > MAX_ANSWER_BYTES:
+            break
+        fitting.append(item)
+    return fitting

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -14,14 +15,13 @@ from unbraid_server.model import Model
 __all__ = ["item_messages"]
 
 
-def item_messages(model: Model, rows: IntArray, *, with_vectors: bool) -> list[pb.Item]:
-    """The items of some rows."""
-    messages = [_message(model.catalogue.item(row)) for row in rows.tolist()]
-    if with_vectors:
-        vectors_ND = model.pipeline.item_vectors_ID[rows].astype("<f4")
-        for message, vector_D in zip(messages, vectors_ND, strict=True):
-            message.vector = vector_D.tobytes()
-    return messages
+def item_messages(model: Model, rows: IntArray, *, with_vectors: bool) -> Iterator[pb.Item]:
+    """The items of some rows, each made when it is asked for."""
+    for row in rows.tolist():
+        message = _message(model.catalogue.item(row))
+        if with_vectors:
+            message.vector = model.pipeline.item_vectors_ID[row : row + 1].astype("<f4").tobytes()
+        yield message
 
 
 def _message(item: Item) -> pb.Item:

@@ -22,7 +22,7 @@ from unbraid_client.aio_question_calls import AsyncQuestionCalls
 from unbraid_client.bearer import Token
 from unbraid_client.channel import DEFAULT_TARGET, DEFAULT_TIMEOUT_S, RELEASE_TIMEOUT_S, open_aio_channel
 from unbraid_client.errors import error_of
-from unbraid_client.item_messages import delete_result, item_page, items_result, upsert_request, upsert_result
+from unbraid_client.item_messages import ItemReading, delete_result, item_page, upsert_request, upsert_result
 from unbraid_client.items import DeleteResult, Item, ItemPage, ItemsResult, UpsertResult
 from unbraid_client.release_messages import activation, rebuild_news, release_page
 from unbraid_client.releases import Activation, RebuildNews, ReleasePage
@@ -74,8 +74,10 @@ class AsyncUnbraidClient(AsyncQuestionCalls):
         self, item_ids: Iterable[str], *, include_vectors: bool = False, timeout_s: float | None = None
     ) -> ItemsResult:
         """Items by their ids; see `UnbraidClient.get_items`."""
-        request = catalogue_pb2.GetItemsRequest(item_ids=item_ids, include_vectors=include_vectors)
-        return items_result(await self._call(self._catalogue.GetItems, request, timeout_s))
+        reading = ItemReading(item_ids, include_vectors=include_vectors)
+        while (request := reading.request()) is not None:
+            reading.take(await self._call(self._catalogue.GetItems, request, timeout_s))
+        return reading.result()
 
     async def list_items(
         self,

@@ -20,7 +20,7 @@ from unbraid.v1 import (
 from unbraid_client.bearer import Token
 from unbraid_client.channel import DEFAULT_TARGET, DEFAULT_TIMEOUT_S, RELEASE_TIMEOUT_S, open_channel
 from unbraid_client.errors import error_of
-from unbraid_client.item_messages import delete_result, item_page, items_result, upsert_request, upsert_result
+from unbraid_client.item_messages import ItemReading, delete_result, item_page, upsert_request, upsert_result
 from unbraid_client.items import DeleteResult, Item, ItemPage, ItemsResult, UpsertResult
 from unbraid_client.question_calls import QuestionCalls
 from unbraid_client.release_messages import activation, rebuild_news, release_page
@@ -106,13 +106,20 @@ class UnbraidClient(QuestionCalls):
     def get_items(
         self, item_ids: Iterable[str], *, include_vectors: bool = False, timeout_s: float | None = None
     ) -> ItemsResult:
-        """Items by their ids, at most 1000, in that order.
+        """Items by their ids, at most 1000, in that order; large ones in several calls, of the same release.
+
+        Args:
+            item_ids: of the items.
+            include_vectors: whether to send their vectors.
+            timeout_s: deadline of each call.
 
         Raises:
             ClientError: the call failed.
         """
-        request = catalogue_pb2.GetItemsRequest(item_ids=item_ids, include_vectors=include_vectors)
-        return items_result(self._call(self._catalogue.GetItems, request, timeout_s))
+        reading = ItemReading(item_ids, include_vectors=include_vectors)
+        while (request := reading.request()) is not None:
+            reading.take(self._call(self._catalogue.GetItems, request, timeout_s))
+        return reading.result()
 
     def list_items(
         self,

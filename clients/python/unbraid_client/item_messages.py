@@ -11,7 +11,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from unbraid.v1 import catalogue_pb2 as pb
 from unbraid_client.items import AttributeValue, DeleteResult, Item, ItemPage, ItemsResult, UpsertResult
 
-__all__ = ["delete_result", "item_page", "items_result", "upsert_request", "upsert_result"]
+__all__ = ["ItemReading", "delete_result", "item_page", "upsert_request", "upsert_result"]
 
 FLOAT32_BYTES = 4
 
@@ -35,10 +35,42 @@ def delete_result(response: pb.DeleteItemsResponse) -> DeleteResult:
     return DeleteResult(response.release_id, response.deleted_count, response.sequence)
 
 
-def items_result(response: pb.GetItemsResponse) -> ItemsResult:
-    """The answer of a GetItems call."""
-    items = tuple(map(_item, response.items))
-    return ItemsResult(response.release_id, response.space_id, items, tuple(response.missing_item_ids))
+class ItemReading:
+    """Items by their ids, in as many calls as their size takes. All answers are of one release.
+
+    Args:
+        item_ids: of the items.
+        include_vectors: whether to send their vectors.
+    """
+
+    def __init__(self, item_ids: Iterable[str], *, include_vectors: bool) -> None:
+        self._item_ids = tuple(item_ids)
+        self._include_vectors = include_vectors
+        self._answers: list[pb.GetItemsResponse] = []
+
+    def request(self) -> pb.GetItemsRequest | None:
+        """The message of the next call; None after the last one."""
+        item_ids = self._answers[-1].remaining_item_ids if self._answers else self._item_ids
+        if self._answers and not item_ids:
+            return None
+        return pb.GetItemsRequest(item_ids=item_ids, include_vectors=self._include_vectors)
+
+    def take(self, answer: pb.GetItemsResponse) -> None:
+        """Keep an answer. Where another release has taken over meanwhile, everything is asked for once more."""
+        if self._answers and self._answers[0].release_id != answer.release_id:
+            self._answers.clear()
+        else:
+            self._answers.append(answer)
+
+    def result(self) -> ItemsResult:
+        """What all calls together have brought."""
+        first = self._answers[0]
+        return ItemsResult(
+            first.release_id,
+            first.space_id,
+            tuple(_item(item) for answer in self._answers for item in answer.items),
+            tuple(item_id for answer in self._answers for item_id in answer.missing_item_ids),
+        )
 
 
 def item_page(response: pb.ListItemsResponse) -> ItemPage:

@@ -15,8 +15,8 @@ from google.protobuf.message import Message
 from google.rpc import status_pb2 as rpc_status_pb2
 from grpc_status import rpc_status
 
+from unbraid.v1 import catalogue_pb2, recommendation_pb2_grpc, status_pb2, status_pb2_grpc
 from unbraid.v1 import recommendation_pb2 as pb
-from unbraid.v1 import recommendation_pb2_grpc, status_pb2, status_pb2_grpc
 from unbraid_cli.app import run
 from unbraid_client import AsyncUnbraidClient, UnbraidClient
 
@@ -74,6 +74,9 @@ class ScriptedServer(recommendation_pb2_grpc.RecommendationServiceServicer, stat
     def SimilarItems(self, request: pb.SimilarItemsRequest, context: grpc.ServicerContext) -> Any:  # noqa: N802
         return self._step(request, context)
 
+    def GetItems(self, request: catalogue_pb2.GetItemsRequest, context: grpc.ServicerContext) -> Any:  # noqa: N802
+        return self._step(request, context)
+
     def GetStatus(self, request: status_pb2.GetStatusRequest, context: grpc.ServicerContext) -> Any:  # noqa: N802
         return self._step(request, context)
 
@@ -97,6 +100,13 @@ def server(credentials: grpc.ServerCredentials | None) -> Iterator[ScriptedServe
     with ThreadPoolExecutor(4) as pool:
         running = grpc.server(pool, options=[("grpc.so_reuseport", 0)])
         recommendation_pb2_grpc.add_RecommendationServiceServicer_to_server(scripted, running)
+        get_items = grpc.unary_unary_rpc_method_handler(
+            scripted.GetItems,
+            catalogue_pb2.GetItemsRequest.FromString,
+            catalogue_pb2.GetItemsResponse.SerializeToString,
+        )
+        catalogue = grpc.method_handlers_generic_handler("unbraid.v1.CatalogService", {"GetItems": get_items})
+        running.add_generic_rpc_handlers([catalogue])
         status_pb2_grpc.add_StatusServiceServicer_to_server(scripted, running)
         address = "127.0.0.1:0"
         port = (

@@ -307,6 +307,7 @@ class GetItemsResponse(_message.Message):
     SPACE_ID_FIELD_NUMBER: _builtins.int
     ITEMS_FIELD_NUMBER: _builtins.int
     MISSING_ITEM_IDS_FIELD_NUMBER: _builtins.int
+    REMAINING_ITEM_IDS_FIELD_NUMBER: _builtins.int
     release_id: _builtins.str
     """The release that answers."""
     space_id: _builtins.str
@@ -319,6 +320,12 @@ class GetItemsResponse(_message.Message):
     def missing_item_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Those that are not in the catalogue, in the order of the request."""
 
+    @_builtins.property
+    def remaining_item_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The end of the request from the first item on that would take the items of the answer beyond 2 MiB: nothing is said
+        about these ids. Ask for them in another call. Empty where everything was answered; the first item always is.
+        """
+
     def __init__(
         self,
         *,
@@ -326,10 +333,11 @@ class GetItemsResponse(_message.Message):
         space_id: _builtins.str = ...,
         items: _abc.Iterable[Global___Item] | None = ...,
         missing_item_ids: _abc.Iterable[_builtins.str] | None = ...,
+        remaining_item_ids: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["items", b"items", "missing_item_ids", b"missing_item_ids", "release_id", b"release_id", "space_id", b"space_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["items", b"items", "missing_item_ids", b"missing_item_ids", "release_id", b"release_id", "remaining_item_ids", b"remaining_item_ids", "space_id", b"space_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

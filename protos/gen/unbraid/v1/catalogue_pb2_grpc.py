@@ -82,7 +82,8 @@ class CatalogServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetItems(self, request, context):
-        """Reads items by their ids.
+        """Reads items by their ids. An answer has room for 2 MiB of items; the ids of those that have none are named, to be
+        asked for by the next call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

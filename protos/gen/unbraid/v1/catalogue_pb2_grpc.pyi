@@ -42,7 +42,9 @@ class CatalogServiceStub:
     DeleteItems: _grpc.UnaryUnaryMultiCallable[_catalogue_pb2.DeleteItemsRequest, _catalogue_pb2.DeleteItemsResponse]
     """Takes items out of the catalogue. What users did with them goes on counting for their interests."""
     GetItems: _grpc.UnaryUnaryMultiCallable[_catalogue_pb2.GetItemsRequest, _catalogue_pb2.GetItemsResponse]
-    """Reads items by their ids."""
+    """Reads items by their ids. An answer has room for 2 MiB of items; the ids of those that have none are named, to be
+    asked for by the next call.
+    """
     ListItems: _grpc.UnaryUnaryMultiCallable[_catalogue_pb2.ListItemsRequest, _catalogue_pb2.ListItemsResponse]
     """Reads all items, page by page, in the order of their ids. An item that is there all the time is listed exactly
     once, whatever happens to others meanwhile.
@@ -62,7 +64,9 @@ class CatalogServiceAsyncStub(CatalogServiceStub):
     DeleteItems: _aio.UnaryUnaryMultiCallable[_catalogue_pb2.DeleteItemsRequest, _catalogue_pb2.DeleteItemsResponse]  # type: ignore[assignment]
     """Takes items out of the catalogue. What users did with them goes on counting for their interests."""
     GetItems: _aio.UnaryUnaryMultiCallable[_catalogue_pb2.GetItemsRequest, _catalogue_pb2.GetItemsResponse]  # type: ignore[assignment]
-    """Reads items by their ids."""
+    """Reads items by their ids. An answer has room for 2 MiB of items; the ids of those that have none are named, to be
+    asked for by the next call.
+    """
     ListItems: _aio.UnaryUnaryMultiCallable[_catalogue_pb2.ListItemsRequest, _catalogue_pb2.ListItemsResponse]  # type: ignore[assignment]
     """Reads all items, page by page, in the order of their ids. An item that is there all the time is listed exactly
     once, whatever happens to others meanwhile.
@@ -97,7 +101,9 @@ class CatalogServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _catalogue_pb2.GetItemsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_catalogue_pb2.GetItemsResponse, _abc.Awaitable[_catalogue_pb2.GetItemsResponse]]:
-        """Reads items by their ids."""
+        """Reads items by their ids. An answer has room for 2 MiB of items; the ids of those that have none are named, to be
+        asked for by the next call.
+        """
 
     @_abc_1.abstractmethod
     def ListItems(
