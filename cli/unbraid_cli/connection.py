@@ -11,7 +11,14 @@ from unbraid_client import Tls, UnbraidClient
 from unbraid_client import Unavailable as ServerUnavailable
 from unbraid_core.errors import InvalidInput, Unavailable
 
-__all__ = ["CONNECTION_VARIABLES", "connected", "tls_of_environment", "token_of_environment"]
+__all__ = [
+    "CONNECTION_VARIABLES",
+    "connected",
+    "explained",
+    "open_client",
+    "tls_of_environment",
+    "token_of_environment",
+]
 
 CA, CERTIFICATE, KEY = "UNBRAID_CA", "UNBRAID_CLIENT_CERTIFICATE", "UNBRAID_CLIENT_KEY"
 TLS_NAME, TOKEN, TOKEN_FILE = "UNBRAID_TLS_NAME", "UNBRAID_TOKEN", "UNBRAID_TOKEN_FILE"
@@ -29,13 +36,31 @@ def connected(server: str) -> Iterator[UnbraidClient]:
         InvalidInput: the environment says half of something, or a token would travel in plain text.
         Unavailable: no server answers.
     """
+    with explained(server), open_client(server) as client:
+        yield client
+
+
+def open_client(server: str) -> UnbraidClient:
+    """A client that is what the environment says.
+
+    Raises:
+        InvalidInput: the environment says half of something, or a token would travel in plain text.
+    """
     try:
-        client = UnbraidClient(server, tls=tls_of_environment(), token=token_of_environment())
+        return UnbraidClient(server, tls=tls_of_environment(), token=token_of_environment())
     except ValueError as error:
         raise InvalidInput("--server", f"{error}; see {CA}") from None
+
+
+@contextmanager
+def explained(server: str) -> Iterator[None]:
+    """Where no server answers what is asked inside, say what to do about it.
+
+    Raises:
+        Unavailable: no server answers.
+    """
     try:
-        with client:
-            yield client
+        yield
     except ServerUnavailable as error:
         if error.details.reason:
             raise  # a server said so itself

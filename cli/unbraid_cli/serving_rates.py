@@ -1,16 +1,25 @@
-"""What happened between two states of a server process."""
+"""What server processes did between two looks at each."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from unbraid_client import ServingStatus, TimeSpent
+from unbraid_client import Distribution, ServingStatus, TimeSpent
 
-__all__ = ["ServingRates", "rates_between"]
+__all__ = ["ServingRates", "Stretch", "rates_of"]
 
 OWN_METHODS = "/unbraid.v1.StatusService/"
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Two states of the same process, and the seconds between them."""
+
+    earlier: ServingStatus
+    later: ServingStatus
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +27,7 @@ class ServingRates:
     """Rates and means of a stretch of time; None where nothing happened that they could be of.
 
     Attributes:
-        seconds: how long the stretch is.
+        seconds: how long the stretch is; of several processes, the longest.
         calls_per_second: of all methods but the status, by status code.
         p50_ms, p95_ms, p99_ms: durations of calls that answer questions, by the buckets of the server.
         shed_per_second: calls that were not answered, by reason.
@@ -40,27 +49,28 @@ class ServingRates:
     cache_hit_share: float | None
 
 
-def rates_between(earlier: ServingStatus, later: ServingStatus, seconds: float) -> ServingRates:
-    """The rates between two states of the same process."""
-    before, now = _calls_by_code(earlier), _calls_by_code(later)
-    durations_s = later.durations_s.since(earlier.durations_s)
+def rates_of(stretches: Sequence[Stretch]) -> ServingRates:
+    """The rates of one process or of several together.
+
+    Args:
+        stretches: of each process one; at least one.
+    """
+    durations_s = _new_values(stretches, lambda status: status.durations_s)
     return ServingRates(
-        seconds=seconds,
-        calls_per_second={code: (count - before[code]) / seconds for code, count in now.items()},
+        seconds=max(stretch.seconds for stretch in stretches),
+        calls_per_second=_per_second(stretches, _calls_by_code),
         p50_ms=_milliseconds(durations_s.quantile(0.5)),
         p95_ms=_milliseconds(durations_s.quantile(0.95)),
         p99_ms=_milliseconds(durations_s.quantile(0.99)),
-        shed_per_second={
-            reason: (count - earlier.shed.get(reason, 0)) / seconds for reason, count in later.shed.items()
-        },
-        batch_queries=later.batch_sizes.since(earlier.batch_sizes).mean,
-        step_ms=_mean_ms(earlier.steps, later.steps),
-        stage_ms=_mean_ms(earlier.stages, later.stages),
-        cache_hit_share=_hit_share(earlier, later),
+        shed_per_second=_per_second(stretches, lambda status: status.shed),
+        batch_queries=_new_values(stretches, lambda status: status.batch_sizes).mean,
+        step_ms=_mean_ms(stretches, lambda status: status.steps),
+        stage_ms=_mean_ms(stretches, lambda status: status.stages),
+        cache_hit_share=_hit_share(stretches),
     )
 
 
-def _calls_by_code(status: ServingStatus) -> Counter[str]:
+def _calls_by_code(status: ServingStatus) -> Mapping[str, int]:
     counts: Counter[str] = Counter()
     for call in status.calls:
         if not call.method.startswith(OWN_METHODS):
@@ -68,21 +78,46 @@ def _calls_by_code(status: ServingStatus) -> Counter[str]:
     return counts
 
 
-def _mean_ms(earlier: Mapping[str, TimeSpent], later: Mapping[str, TimeSpent]) -> dict[str, float]:
+def _per_second(
+    stretches: Iterable[Stretch], counts_of: Callable[[ServingStatus], Mapping[str, int]]
+) -> dict[str, float]:
+    rates: dict[str, float] = {}
+    for stretch in stretches:
+        before = counts_of(stretch.earlier)
+        for name, count in counts_of(stretch.later).items():
+            rates[name] = rates.get(name, 0.0) + (count - before.get(name, 0)) / stretch.seconds
+    return rates
+
+
+def _new_values(stretches: Iterable[Stretch], distribution_of: Callable[[ServingStatus], Distribution]) -> Distribution:
+    first, *others = (distribution_of(each.later).since(distribution_of(each.earlier)) for each in stretches)
+    for other in others:
+        first = first.with_those_of(other)
+    return first
+
+
+def _mean_ms(
+    stretches: Iterable[Stretch], times_of: Callable[[ServingStatus], Mapping[str, TimeSpent]]
+) -> dict[str, float]:
     never = TimeSpent(0, 0.0)
-    means: dict[str, float] = {}
-    for name, now in later.items():
-        before = earlier.get(name, never)
-        if now.run_count > before.run_count:
-            means[name] = 1e3 * (now.total_s - before.total_s) / (now.run_count - before.run_count)
-    return means
+    spent: dict[str, TimeSpent] = {}
+    for stretch in stretches:
+        before = times_of(stretch.earlier)
+        for name, now in times_of(stretch.later).items():
+            earlier, others = before.get(name, never), spent.get(name, never)
+            spent[name] = TimeSpent(
+                others.run_count + now.run_count - earlier.run_count, others.total_s + now.total_s - earlier.total_s
+            )
+    return {name: 1e3 * each.total_s / each.run_count for name, each in spent.items() if each.run_count}
 
 
-def _hit_share(earlier: ServingStatus, later: ServingStatus) -> float | None:
-    if earlier.cache is None or later.cache is None:
-        return None
-    hits = later.cache.hit_count - earlier.cache.hit_count
-    asked = hits + later.cache.miss_count - earlier.cache.miss_count
+def _hit_share(stretches: Iterable[Stretch]) -> float | None:
+    hits = asked = 0
+    for stretch in stretches:
+        earlier, later = stretch.earlier.cache, stretch.later.cache
+        if earlier is not None and later is not None:
+            hits += later.hit_count - earlier.hit_count
+            asked += later.hit_count + later.miss_count - earlier.hit_count - earlier.miss_count
     return hits / asked if asked else None
 
 

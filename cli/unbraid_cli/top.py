@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from itertools import islice
@@ -14,11 +14,12 @@ from typing import Annotated
 import typer
 from rich.live import Live
 
-from unbraid_cli.connection import connected
+from unbraid_cli.connection import explained
 from unbraid_cli.console import console
 from unbraid_cli.options import Json, Server
-from unbraid_cli.serving_rates import rates_between
-from unbraid_cli.top_view import Frame, line, view
+from unbraid_cli.serving_rates import Stretch, rates_of
+from unbraid_cli.top_view import Frame, WorkerFrame, line, view
+from unbraid_cli.worker_watch import WorkerWatch
 from unbraid_client import ClientError, ServerStatus
 from unbraid_client.channel import DEFAULT_TARGET
 from unbraid_core.errors import Unavailable
@@ -27,7 +28,6 @@ __all__ = ["top"]
 
 # Rates are of the last ten seconds: shorter ones jump, longer ones lag.
 WINDOW_S = 10.0
-TIMEOUT_S = 2.0
 
 
 def top(
@@ -36,7 +36,7 @@ def top(
     server: Server = DEFAULT_TARGET,
     as_json: Json = False,
 ) -> None:
-    """Show what a server does until Ctrl-C: calls, latencies, batches, and where the time goes."""
+    """Show what a server and its workers do until Ctrl-C: calls, latencies, batches, and where the time goes."""
     frames = _frames(server, interval, gives_up=once)
     if once:
         frames = islice(frames, 1, 2)
@@ -60,27 +60,46 @@ def _frames(server: str, interval_s: float, *, gives_up: bool) -> Iterator[Frame
     It connects anew after a failure: a connection that was refused waits longer and longer before it tries again.
     """
     while True:
-        seen: deque[tuple[float, ServerStatus]] = deque()
+        window = _Window()
         try:
-            with connected(server) as client:
+            with explained(server), WorkerWatch(server) as watch:
                 while True:
                     began_s = time.monotonic()
-                    yield _next_frame(seen, began_s, client.get_status(timeout_s=TIMEOUT_S))
+                    yield window.frame(began_s, watch.look())
                     time.sleep(max(0.0, began_s + interval_s - time.monotonic()))
         except (ClientError, Unavailable) as error:
             if gives_up:
                 raise
-            yield Frame(None, None, str(error))
+            yield Frame((), None, str(error))
             time.sleep(interval_s)
 
 
-def _next_frame(seen: deque[tuple[float, ServerStatus]], now_s: float, status: ServerStatus) -> Frame:
-    """The rates since the oldest look of the window, as far as the same process answered."""
-    if seen and seen[-1][1].serving.process_id != status.serving.process_id:
-        seen.clear()
-    while len(seen) > 1 and now_s - seen[0][0] > WINDOW_S:
-        seen.popleft()
-    seen.append((now_s, status))
-    first_s, first = seen[0]
-    rates = None if len(seen) == 1 else rates_between(first.serving, status.serving, now_s - first_s)
-    return Frame(status, rates, "")
+class _Window:
+    """The looks of the last seconds, so that rates are of all of them."""
+
+    def __init__(self) -> None:
+        self._looks: deque[tuple[float, dict[int, ServerStatus]]] = deque()
+
+    def frame(self, now_s: float, statuses: Sequence[ServerStatus]) -> Frame:
+        """What is seen now, with the rates since the oldest look, as far as the same processes answered."""
+        while len(self._looks) > 1 and now_s - self._looks[0][0] > WINDOW_S:
+            self._looks.popleft()
+        stretches = [self._stretch(now_s, status) for status in statuses]
+        self._looks.append((now_s, {status.serving.process_id: status for status in statuses}))
+        known = [stretch for stretch in stretches if stretch is not None]
+        return Frame(
+            workers=tuple(
+                WorkerFrame(status, None if stretch is None else rates_of([stretch]))
+                for status, stretch in zip(statuses, stretches, strict=True)
+            ),
+            rates=rates_of(known) if known else None,
+            problem="",
+        )
+
+    def _stretch(self, now_s: float, status: ServerStatus) -> Stretch | None:
+        """Since the oldest look at the same process, None where there is none."""
+        process_id = status.serving.process_id
+        for then_s, earlier in self._looks:
+            if process_id in earlier:
+                return Stretch(earlier[process_id].serving, status.serving, now_s - then_s)
+        return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -10,14 +10,22 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from unbraid_cli.console import facts_table
+from unbraid_cli.console import facts_table, rows_table
 from unbraid_cli.serving_rates import ServingRates
 from unbraid_client import ServerStatus
 
-__all__ = ["Frame", "line", "serving_facts", "view"]
+__all__ = ["Frame", "WorkerFrame", "line", "view"]
 
 BAR_WIDTH = 20
 MEGABYTE = 1e6
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerFrame:
+    """One look at a worker: what it said, and its rates since earlier looks, None with the first one."""
+
+    status: ServerStatus
+    rates: ServingRates | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,23 +33,31 @@ class Frame:
     """One look at a server.
 
     Attributes:
-        status: what it said; None where it did not answer.
-        rates: since earlier looks; None with the first one.
-        problem: why it did not answer, else empty.
+        workers: those that answered, by their numbers; empty where none did.
+        rates: of all of them together since earlier looks; None with the first one.
+        problem: why none answered, else empty.
     """
 
-    status: ServerStatus | None
+    workers: Sequence[WorkerFrame]
     rates: ServingRates | None
     problem: str
+
+    @property
+    def statuses(self) -> list[ServerStatus]:
+        """What the workers said."""
+        return [worker.status for worker in self.workers]
 
 
 def view(frame: Frame, server: str) -> RenderableType:
     """The whole screen."""
-    if frame.status is None:
+    if not frame.workers:
         return Text(f"reconnecting to {server}: {frame.problem}", style="yellow")
-    facts = {"server": _server(frame.status, server), **serving_facts(frame.status)}
+    facts = {"server": _server(frame.statuses, server), **_present(frame.statuses)}
+    workers: list[RenderableType] = []
+    if frame.statuses[0].worker_count > 1:
+        workers = [Text(), _workers(frame.workers), Text()]
     if frame.rates is None:
-        return Group(facts_table(facts), Text("measuring", style="dim"))
+        return Group(facts_table(facts), *workers, Text("measuring", style="dim"))
     rates = frame.rates
     facts |= {
         "calls a second": _per_second(rates.calls_per_second) or "none",
@@ -54,51 +70,94 @@ def view(frame: Frame, server: str) -> RenderableType:
     times = Table.grid(padding=(0, 4))
     times.add_row(Text(f"steps of a call, mean of {rates.seconds:.0f} s"), Text("stages of a batch"), style="dim")
     times.add_row(_bars(rates.step_ms), _bars(rates.stage_ms))
-    return Group(facts_table(facts), times)
+    return Group(facts_table(facts), *workers, times)
 
 
 def line(frame: Frame) -> str:
     """The same in short."""
     moment = f"{datetime.now(UTC):%H:%M:%S}"
-    if frame.status is None:
+    if not frame.workers:
         return f"{moment}  reconnecting: {frame.problem}"
     if frame.rates is None:
-        return f"{moment}  release {frame.status.release.release_id}, measuring"
-    rates, serving = frame.rates, frame.status.serving
-    return "  ".join(
-        (
-            moment,
-            f"calls/s {_per_second(rates.calls_per_second) or 'none'}",
-            _latency(rates),
-            f"waiting {serving.waiting_query_count}",
-            f"shed/s {_per_second(rates.shed_per_second) or 'none'}",
-        )
-    )
+        return f"{moment}  release {_releases(frame.statuses)}, measuring"
+    rates, worker_count = frame.rates, frame.statuses[0].worker_count
+    parts = [
+        moment,
+        f"calls/s {_per_second(rates.calls_per_second) or 'none'}",
+        _latency(rates),
+        f"waiting {sum(status.serving.waiting_query_count for status in frame.statuses)}",
+        f"shed/s {_per_second(rates.shed_per_second) or 'none'}",
+    ]
+    if worker_count > 1:
+        parts.append(f"workers {len(frame.workers)} of {worker_count}")
+    return "  ".join(parts)
 
 
-def serving_facts(status: ServerStatus) -> dict[str, str]:
-    """What holds at the moment of a look."""
-    serving, recall = status.serving, status.live_recall
+def _present(statuses: Sequence[ServerStatus]) -> dict[str, str]:
+    """What holds at the moment of a look, for all workers together."""
+    in_flight_count = sum(status.serving.call_in_flight_count for status in statuses)
+    waiting_count = sum(status.serving.waiting_query_count for status in statuses)
     facts = {
-        "release": status.release.release_id,
-        "now": f"{serving.call_in_flight_count} calls in progress, {serving.waiting_query_count} questions wait",
+        "release": _releases(statuses),
+        "now": f"{in_flight_count} calls in progress, {waiting_count} questions wait",
     }
-    if recall.merged_recall is not None:
-        facts["recall"] = f"{recall.merged_recall:.4f} of {recall.sample_count:,} questions"
-    if serving.cache is not None:
+    # Each worker samples for itself.
+    sampled = [(status.live_recall.merged_recall, status.live_recall.sample_count) for status in statuses]
+    sample_count = sum(count for _, count in sampled)
+    if sample_count:
+        recall = sum(mean * count for mean, count in sampled if mean is not None) / sample_count
+        facts["recall"] = f"{recall:.4f} of {sample_count:,} questions"
+    caches = [status.serving.cache for status in statuses if status.serving.cache is not None]
+    if caches:
         facts["cache"] = (
-            f"{serving.cache.entry_count:,} histories, {serving.cache.size_bytes / MEGABYTE:.1f} of "
-            f"{serving.cache.capacity_bytes / MEGABYTE:.0f} MB"
+            f"{sum(cache.entry_count for cache in caches):,} histories, "
+            f"{sum(cache.size_bytes for cache in caches) / MEGABYTE:.1f} of "
+            f"{sum(cache.capacity_bytes for cache in caches) / MEGABYTE:.0f} MB"
         )
     return facts
 
 
-def _server(status: ServerStatus, server: str) -> str:
-    up_s = (datetime.now(UTC) - status.start_time).total_seconds()
-    process = f"process {status.serving.process_id}"
-    if status.worker_count > 1:
-        process += f", worker {status.worker_number} of {status.worker_count}"
-    return f"{server}, {process}, up {_duration(up_s)}"
+def _server(statuses: Sequence[ServerStatus], server: str) -> str:
+    first, *_ = statuses
+    if first.worker_count > 1:
+        return f"{server}, {len(statuses)} of {first.worker_count} workers"
+    return f"{server}, process {first.serving.process_id}, up {_duration(_up_s(first))}"
+
+
+def _releases(statuses: Sequence[ServerStatus]) -> str:
+    """One, but while workers go from one to another, or some cannot."""
+    of_release: dict[str, list[str]] = {}
+    for status in statuses:
+        of_release.setdefault(status.release.release_id, []).append(str(status.worker_number))
+    if len(of_release) == 1:
+        return next(iter(of_release))
+    return ", ".join(f"{release_id} (worker {' '.join(numbers)})" for release_id, numbers in of_release.items())
+
+
+def _workers(workers: Sequence[WorkerFrame]) -> Table:
+    """A row for each worker."""
+    head = ("worker", "process", "up", "calls/s", "p50", "p99", "in progress", "waiting", "shed/s")
+    table = rows_table([head, *(_worker_row(worker.status, worker.rates) for worker in workers)])
+    for column in table.columns:
+        column.justify = "right"
+    return table
+
+
+def _worker_row(status: ServerStatus, rates: ServingRates | None) -> tuple[str, ...]:
+    now = f"{status.serving.call_in_flight_count:,}", f"{status.serving.waiting_query_count:,}"
+    who = str(status.worker_number), str(status.serving.process_id), _duration(_up_s(status))
+    if rates is None:
+        return (*who, "", "", "", *now, "")
+    calls, shed = sum(rates.calls_per_second.values()), sum(rates.shed_per_second.values())
+    return (*who, f"{calls:,.1f}", _short(rates.p50_ms), _short(rates.p99_ms), *now, f"{shed:,.1f}")
+
+
+def _short(milliseconds: float | None) -> str:
+    return "" if milliseconds is None else f"{milliseconds:.1f} ms"
+
+
+def _up_s(status: ServerStatus) -> float:
+    return (datetime.now(UTC) - status.start_time).total_seconds()
 
 
 def _duration(seconds: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -146,6 +147,40 @@ def test_prometheus_reads_every_worker(server: ServerProcess) -> None:
     assert {each.labels["worker"] for each in samples["unbraid_release"]} == {"1", "2"}
     answered = [each for each in samples["unbraid_calls"] if each.labels["method"].endswith("/Recommend")]
     assert {each.labels["worker"] for each in answered} == {"1", "2"}
+
+
+TOP = [sys.executable, "-m", "unbraid_cli", "top"]
+
+
+def test_top_shows_all_workers_and_what_they_do_together(server: ServerProcess) -> None:
+    with load(server):
+        order = [*TOP, "--server", server.address, "--once", "--interval", "0.5"]
+        done = subprocess.run([*order, "--json"], capture_output=True, text=True, timeout=TIMEOUT_S, check=True)
+        shown = subprocess.run(order, capture_output=True, text=True, timeout=TIMEOUT_S, check=True)
+    frame = json.loads(done.stdout)
+    workers = frame["workers"]
+    assert [worker["status"]["worker_number"] for worker in workers] == [1, 2]
+    assert {worker["status"]["serving"]["process_id"] for worker in workers} == set(pids(server).values())
+    each = [worker["rates"]["calls_per_second"]["OK"] for worker in workers]
+    assert min(each) > 0
+    assert frame["rates"]["calls_per_second"]["OK"] == pytest.approx(sum(each))
+    assert min(worker["rates"]["p50_ms"] for worker in workers) <= frame["rates"]["p50_ms"]
+    assert frame["rates"]["p50_ms"] <= max(worker["rates"]["p50_ms"] for worker in workers)
+    assert f"{server.address}, 2 of 2 workers" in shown.stdout
+    rows = [line.split() for line in shown.stdout.splitlines()]
+    assert {int(row[1]) for row in rows if row and row[0] in {"1", "2"}} == set(pids(server).values())
+
+
+def test_top_goes_on_while_a_worker_is_replaced(server: ServerProcess) -> None:
+    order = [*TOP, "--server", server.address, "--interval", "0.1"]
+    with subprocess.Popen(order, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        assert process.stdout
+        next(line for line in process.stdout if "workers 2 of 2" in line)
+        os.kill(pids(server)[1], signal.SIGKILL)
+        next(line for line in process.stdout if "workers 1 of 2" in line)
+        next(line for line in process.stdout if "workers 2 of 2" in line)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(TIMEOUT_S) == 0
 
 
 def test_a_change_of_the_catalogue_shows_in_every_worker(server: ServerProcess) -> None:

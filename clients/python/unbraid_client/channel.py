@@ -46,6 +46,8 @@ SERVICE_CONFIG = {
 CHANNEL_OPTIONS: tuple[tuple[str, str | int], ...] = (
     ("grpc.service_config", json.dumps(SERVICE_CONFIG)),
     ("grpc.max_receive_message_length", MAX_RECEIVE_BYTES),
+    # Otherwise all clients of a process would share a connection, and so meet one worker of a server that has several.
+    ("grpc.use_local_subchannel_pool", 1),
     # A connection to a process that dies at that moment is reset. The next one, to another worker, must come before the
     # retries are used up, which is after .6 to .8 s; by default it comes after a second.
     ("grpc.initial_reconnect_backoff_ms", 100),

@@ -36,7 +36,7 @@ Response = TypeVar("Response")
 
 
 class UnbraidClient(QuestionCalls):
-    """Calls a server of unbraid; safe to share between threads.
+    """Calls a server of unbraid over a connection of its own; safe to share between threads.
 
     Calls are retried on UNAVAILABLE and CANCELLED within their deadline, up to four attempts and within a retry budget.
 

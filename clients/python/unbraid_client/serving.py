@@ -52,6 +52,11 @@ class Distribution:
         counts = (now - before for now, before in zip(self.counts, earlier.counts, strict=True))
         return Distribution(self.bounds, tuple(counts), self.total - earlier.total)
 
+    def with_those_of(self, other: Distribution) -> Distribution:
+        """All values of two processes of one server, whose buckets are the same."""
+        counts = (own + others for own, others in zip(self.counts, other.counts, strict=True))
+        return Distribution(self.bounds, tuple(counts), self.total + other.total)
+
 
 @dataclass(frozen=True, slots=True)
 class CallCount:

@@ -99,8 +99,10 @@ def test_once_says_what_happened_meanwhile(serve: Serve, model_v1: Model) -> Non
         printed, errors = process.communicate(timeout=TIMEOUT_S)
     assert (process.returncode, errors) == (0, "")
     frame = json.loads(printed)
+    [worker] = frame["workers"]
     rates = frame["rates"]
-    assert frame["status"]["release"]["release_id"] == model_v1.release_id
+    assert worker["rates"] == rates
+    assert worker["status"]["release"]["release_id"] == model_v1.release_id
     assert rates["calls_per_second"].keys() == {"OK"}
     assert 0 < rates["p50_ms"] <= rates["p95_ms"] <= rates["p99_ms"]
     assert rates["batch_queries"] == 1

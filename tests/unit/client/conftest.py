@@ -30,6 +30,7 @@ class ScriptedServer(recommendation_pb2_grpc.RecommendationServiceServicer, stat
         self.target = ""
         self.requests: list[Any] = []
         self.seconds_left: list[float] = []
+        self.peers: list[str] = []
         self.closing = threading.Event()
         self._script: list[Step] = []
 
@@ -83,6 +84,7 @@ class ScriptedServer(recommendation_pb2_grpc.RecommendationServiceServicer, stat
     def _step(self, request: Message, context: grpc.ServicerContext) -> Message:
         self.requests.append(request)
         self.seconds_left.append(context.time_remaining())
+        self.peers.append(context.peer())
         step = self._script.pop(0) if len(self._script) > 1 else self._script[0]
         return step(context)
 

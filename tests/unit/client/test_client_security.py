@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 import grpc
 import pytest
 
+from unbraid.v1 import recommendation_pb2 as pb
 from unbraid_client import AsyncUnbraidClient, Question, ServerError, Tls, Unavailable, UnbraidClient
 from unbraid_client.bearer import is_loopback
 
 if TYPE_CHECKING:
+    from tests.unit.client.conftest import ScriptedServer
     from tests.unit.conftest import Authority
 
 Call = Callable[..., None]
@@ -187,3 +189,13 @@ def test_a_pair_is_whole_and_there_is_one_kind_of_encryption(tmp_path: Path) -> 
         UnbraidClient("localhost:1", tls=Tls(), credentials=grpc.ssl_channel_credentials())
     with pytest.raises(FileNotFoundError):
         UnbraidClient("localhost:1", tls=Tls(ca=tmp_path / "nowhere.pem"))
+
+
+def test_each_client_has_a_connection_of_its_own(server: ScriptedServer) -> None:
+    """So that those who open several reach several workers."""
+    server.answer(pb.RecommendResponse())
+    with UnbraidClient(server.target) as first, UnbraidClient(server.target) as second:
+        for client in (first, second, first):
+            client.recommend(user_id="7")
+    one, another, again = server.peers
+    assert one == again != another
