@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from unbraid_core.catalogue import Catalogue
@@ -34,14 +36,16 @@ class Categories:
     @classmethod
     def of(cls, catalogue: Catalogue) -> Categories | None:
         """The categories of a catalogue; None where no item has any."""
-        column = catalogue.table.column("categories")
-        row_N, name_N = pc.list_parent_indices(column).to_numpy(), pc.list_flatten(column).combine_chunks()
+        column = catalogue.table.column("categories").combine_chunks()
+        row_N = pc.list_parent_indices(column).to_numpy()
+        name_N: pa.Array[Any] = pc.list_flatten(column)
         names, code_N = ranked(name_N.drop_null())
         if len(names) == 0:
             return None
         row_N = row_N[name_N.is_valid().to_numpy(zero_copy_only=False)]
         row_N, code_N = distinct_pairs(row_N, code_N, len(names))
-        return cls(np.searchsorted(row_N, np.arange(len(catalogue) + 1)), code_N, names.to_pylist())
+        offset_I1 = np.searchsorted(row_N, np.arange(len(catalogue) + 1))
+        return cls(offset_I1, code_N, [str(name) for name in names.to_pylist()])
 
     @classmethod
     def none(cls, count: int) -> Categories:
