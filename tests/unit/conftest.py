@@ -1,9 +1,11 @@
-"""Certificates for the tests of server and client."""
+"""Certificates for the tests of server and client, and a disk that is full."""
 
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable
+import resource
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -89,3 +91,22 @@ def make_authority() -> Callable[[], Authority]:
 def authority(make_authority: Callable[[], Authority]) -> Authority:
     """The CA that tests trust."""
     return make_authority()
+
+
+FilesLimitedTo = Callable[[int], AbstractContextManager[None]]
+
+
+@pytest.fixture(scope="session")
+def files_limited_to() -> FilesLimitedTo:
+    """Meanwhile the kernel refuses to write beyond so many bytes of a file, as a full disk does."""
+
+    @contextmanager
+    def limit(size_bytes: int) -> Iterator[None]:
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    return limit

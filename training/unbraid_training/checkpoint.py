@@ -9,8 +9,7 @@ from typing import Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors.numpy import load_file as load_arrays
-from safetensors.numpy import save_file as save_arrays
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from unbraid_core.calibration import Calibration
 from unbraid_core.catalogue import Catalogue
@@ -29,6 +28,7 @@ from unbraid_training.layout import CONFIG_FILE
 from unbraid_training.model import Model
 from unbraid_training.ranker.files import RankerRecord, load_ranker, save_ranker
 from unbraid_training.ranker.trained import TrainedRanker
+from unbraid_training.tensor_files import save_arrays, save_tensors
 
 __all__ = ["Checkpoint", "load_checkpoint", "save_checkpoint"]
 
@@ -147,7 +147,7 @@ class Checkpoint:
 
 def save_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
     """Write a checkpoint; config.json comes last, so that a folder with one is complete."""
-    save_file(checkpoint.model.state_dict(), folder / MODEL_FILE)
+    save_tensors(checkpoint.model.state_dict(), folder / MODEL_FILE)
     statistics = {"log_popularity_I": checkpoint.log_popularity_I, "queries_QD": checkpoint.queries_QD}
     if checkpoint.query_log_share_UK is not None:
         statistics["query_log_share_UK"] = checkpoint.query_log_share_UK

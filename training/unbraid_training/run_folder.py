@@ -26,8 +26,6 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file as load_arrays
-from safetensors.numpy import save_file as save_arrays
-from safetensors.torch import save_file
 from torch import Tensor
 
 from unbraid_core.calibration import Calibration
@@ -44,6 +42,7 @@ from unbraid_training.layout import CONFIG_FILE, DATA_FILE, ENVIRONMENT_FILE, ME
 from unbraid_training.observer import EpochReport
 from unbraid_training.ranker.examples import RankerExamples
 from unbraid_training.report.run_report import write_report
+from unbraid_training.tensor_files import save_arrays, save_tensors
 
 __all__ = ["RunFolder", "RunIdentity", "Selection", "Snapshot", "incompatible_progress"]
 
@@ -185,7 +184,7 @@ class RunFolder:
         path = self._progress / f"{name}.safetensors"
         fresh = path.with_suffix(".new")
         reports = json.dumps([report.model_dump() for report in snapshot.reports])
-        save_file(dict(snapshot.state), fresh, metadata={"reports": reports})
+        save_tensors(snapshot.state, fresh, {"reports": reports})
         sync(fresh)
         fresh.replace(path)
 
@@ -210,7 +209,10 @@ class RunFolder:
 
     def load_examples(self, number: int) -> dict[Task, RankerExamples]:
         """What was kept of that origin."""
-        arrays = load_arrays(self._progress / f"origin-{number}.safetensors")
+        try:
+            arrays = load_arrays(self._progress / f"origin-{number}.safetensors")
+        except SafetensorError:
+            raise incompatible_progress(self.path) from None
         return {
             task: RankerExamples(**{name: arrays[f"{task}.{name}"] for name in RankerExamples.__slots__})
             for task in Task

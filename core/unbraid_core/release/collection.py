@@ -40,6 +40,7 @@ def collect_releases(store: ReleaseStore, keep_count: int) -> Sequence[Verdict]:
 
     Raises:
         InvalidInput: keep_count is negative.
+        NotFound: there is no folder of releases.
         Conflict: an activation is under way.
     """
     if keep_count < 0:

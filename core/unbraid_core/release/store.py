@@ -171,8 +171,11 @@ class ReleaseStore:
         """Within this context nobody else changes which release is active, or removes one.
 
         Raises:
+            NotFound: there is no such folder.
             Conflict: somebody else does so, and has not finished for seconds.
         """
+        if not self.root.is_dir():
+            raise NotFound(f"{self.root}: no such folder; there are no releases")
         for _ in range(LOCK_ATTEMPTS):
             lock = FileLock.take(self.root / LOCK)
             if lock is not None:

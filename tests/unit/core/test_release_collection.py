@@ -111,3 +111,8 @@ def test_a_release_that_is_being_removed_cannot_be_opened(releases: ReleaseStore
 def test_a_negative_number_is_refused(releases: ReleaseStore) -> None:
     with pytest.raises(InvalidInput, match="keep: -1 is negative"):
         collect_releases(releases, -1)
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match="nowhere: no such folder"):
+        collect_releases(ReleaseStore(tmp_path / "nowhere"), 3)

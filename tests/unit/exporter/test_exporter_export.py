@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import resource
 import shutil
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -25,6 +23,9 @@ from unbraid_exporter.export import export_checkpoint
 from unbraid_exporter.parity import ParityReport
 from unbraid_training.checkpoint import Checkpoint
 from unbraid_training.encoder import MultiInterestEncoder
+
+if TYPE_CHECKING:
+    from tests.unit.conftest import FilesLimitedTo
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 FILES = {
@@ -105,18 +106,9 @@ def test_an_encoder_that_fails_parity_leaves_nothing(checkpoint: Checkpoint, tmp
     assert list(tmp_path.iterdir()) == []
 
 
-@contextmanager
-def files_limited_to(size: int) -> Iterator[None]:
-    """The kernel refuses to write beyond ``size`` bytes of a file, as a full disk does."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
-def test_an_export_that_dies_half_way_leaves_the_older_one(checkpoint: Checkpoint, older: Path) -> None:
+def test_an_export_that_dies_half_way_leaves_the_older_one(
+    checkpoint: Checkpoint, older: Path, files_limited_to: FilesLimitedTo
+) -> None:
     before = open_export(older).manifest
 
     with files_limited_to(8_192), pytest.raises(OSError, match="File too large"):

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import apsw
 import pytest
 
-from unbraid_core.errors import IncompatibleError, IntegrityError, InvalidInput
+from unbraid_core.errors import IncompatibleError, IntegrityError, InvalidInput, Unavailable
 from unbraid_core.ports import Event, UserEvent
 from unbraid_server.sqlite_state import SqliteStateStore
+
+if TYPE_CHECKING:
+    from tests.unit.conftest import FilesLimitedTo
 
 
 def test_a_second_store_on_the_same_file_sees_what_was_committed(tmp_path: Path) -> None:
@@ -46,6 +50,20 @@ def test_commits_reach_the_disk(tmp_path: Path) -> None:
     with apsw.Connection(str(tmp_path / "state.db")) as other:
         assert other.pragma("journal_mode") == "wal"
         assert other.pragma("integrity_check") == "ok"
+
+
+def test_a_full_disk_loses_nothing_that_was_stored(tmp_path: Path, files_limited_to: FilesLimitedTo) -> None:
+    store = SqliteStateStore(tmp_path / "state.db")
+    store.append([UserEvent("u", Event("i", 1.0))])
+    events = [UserEvent(f"u{number}", Event("item" * 20, 2.0)) for number in range(500)]
+    largest_bytes = max(path.stat().st_size for path in tmp_path.iterdir())
+    with files_limited_to(largest_bytes):
+        for _ in range(2):
+            with pytest.raises(Unavailable, match=r"state\.db"):
+                store.append(events)
+        assert list(store.read("u", 5)) == [Event("i", 1.0)]
+    assert store.append(events) == 500
+    assert store.count_users() == 501
 
 
 def test_a_file_that_is_no_database_is_an_integrity_error(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from unbraid_training.ranker.config import NetworkConfig, RankerConfig
 from unbraid_training.ranker.files import load_ranker, save_ranker
 
 if TYPE_CHECKING:
+    from tests.unit.conftest import FilesLimitedTo
     from tests.unit.training.conftest import TrainTiny
 
 FILES = ("model.safetensors", "statistics.safetensors", "items.arrow")
@@ -45,6 +46,12 @@ def test_a_saved_checkpoint_comes_back_whole(tiny_checkpoint: Checkpoint, tmp_pa
     for name, tensor in tiny_checkpoint.model.state_dict().items():
         assert torch.equal(loaded.model.state_dict()[name], tensor), name
     assert not loaded.model.training
+
+
+def test_a_full_disk_is_named(tiny_checkpoint: Checkpoint, tmp_path: Path, files_limited_to: FilesLimitedTo) -> None:
+    with files_limited_to(2_048), pytest.raises(OSError, match="File too large") as caught:
+        save_checkpoint(tiny_checkpoint, tmp_path)
+    assert caught.value.filename == str(tmp_path / "model.safetensors")
 
 
 def test_a_run_with_an_interaction_network_comes_back_whole(

@@ -12,13 +12,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from scipy.sparse import csr_array, diags_array
 from scipy.sparse.linalg import svds
 from torch import Tensor, nn
 
 from unbraid_core.errors import InvalidInput
 from unbraid_index.content.vocabulary import Vocabulary
+from unbraid_training.tensor_files import save_tensors
 
 __all__ = ["TERMS_FILE", "TermEncoder"]
 
@@ -90,5 +91,5 @@ class TermEncoder(nn.Module):
     def write(self, folder: Path) -> list[str]:
         """See TextEncoder."""
         self.tokeniser.write(folder / VOCABULARY_FILE)
-        save_file(self.state_dict(), folder / TERMS_FILE)
+        save_tensors(self.state_dict(), folder / TERMS_FILE)
         return [VOCABULARY_FILE, TERMS_FILE]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file
 
 from unbraid_core.calibration import Calibration
 from unbraid_core.factors import Factors
@@ -15,6 +15,7 @@ from unbraid_core.ranker_inputs import RankerInputs
 from unbraid_training.ranker.config import HeadName
 from unbraid_training.ranker.heads import HEADS
 from unbraid_training.ranker.trained import TrainedRanker
+from unbraid_training.tensor_files import save_arrays
 
 __all__ = ["RankerRecord", "load_ranker", "save_ranker"]
 
@@ -46,13 +47,13 @@ def save_ranker(ranker: TrainedRanker, folder: Path) -> RankerRecord:
     """Write the files of a record; what they do not hold is returned in it."""
     inputs = ranker.inputs
     ranker.head.write(folder / ranker.head.file_name)
-    tensors = {
+    arrays = {
         "neighbour_row_IM": inputs.neighbours.row_IM,
         "neighbour_weight_IM": inputs.neighbours.weight_IM,
         "factor_IF": inputs.factors.vector_IF,
         "statistic_IS": inputs.statistics.value_IS[:],
     }
-    save_file(tensors, folder / INPUTS_FILE)
+    save_arrays(arrays, folder / INPUTS_FILE)
     return RankerRecord(
         head="interactions" if inputs.product else "trees",
         depth=inputs.depth,

@@ -14,7 +14,6 @@ from typing import ClassVar
 import numpy as np
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from unbraid_core.features import FEATURE_NAMES
@@ -22,6 +21,7 @@ from unbraid_core.interactions import product_names
 from unbraid_core.types import DoubleArray, FloatArray
 from unbraid_training.ranker.config import NetworkConfig
 from unbraid_training.ranker.examples import RankerExamples
+from unbraid_training.tensor_files import save_tensors
 
 __all__ = ["InteractionNetwork", "NetworkRanker", "fit_network"]
 
@@ -106,7 +106,7 @@ class NetworkRanker:
 
     def write(self, path: Path) -> None:
         """Write weights and names."""
-        save_file(self.network.state_dict(), path, metadata={FEATURES_KEY: "\n".join(self.features)})
+        save_tensors(self.network.state_dict(), path, {FEATURES_KEY: "\n".join(self.features)})
 
     def score(self, feature_CF: FloatArray) -> DoubleArray:
         """Log odds that each candidate is taken: float64 [C]."""
