@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from unbraid_client import Tls, UnbraidClient
+from unbraid_client import NotAllowed, Tls, UnbraidClient
 from unbraid_client import Unavailable as ServerUnavailable
-from unbraid_core.errors import InvalidInput, Unavailable
+from unbraid_core.errors import InvalidInput, Unauthenticated, Unavailable
 
 __all__ = [
     "CONNECTION_VARIABLES",
@@ -30,11 +30,12 @@ SYSTEM_CAS = "system"
 
 @contextmanager
 def connected(server: str) -> Iterator[UnbraidClient]:
-    """A client whose failure to find a server says what to do about it.
+    """A client whose failure to find a server, or to be let in, says what to do about it.
 
     Raises:
         InvalidInput: the environment says half of something, or a token would travel in plain text.
         Unavailable: no server answers.
+        Unauthenticated: it wants a token, or another one.
     """
     with explained(server), open_client(server) as client:
         yield client
@@ -54,13 +55,20 @@ def open_client(server: str) -> UnbraidClient:
 
 @contextmanager
 def explained(server: str) -> Iterator[None]:
-    """Where no server answers what is asked inside, say what to do about it.
+    """Where no server answers what is asked inside, or one does not know who asks, say what to do about it.
 
     Raises:
         Unavailable: no server answers.
+        Unauthenticated: it wants a token, or another one.
     """
     try:
         yield
+    except NotAllowed as error:
+        if error.details.reason != Unauthenticated.reason:
+            raise
+        raise Unauthenticated(
+            f"{server} does not know who calls: name the file with your token in {TOKEN_FILE}, or set {TOKEN} ({error})"
+        ) from error
     except ServerUnavailable as error:
         if error.details.reason:
             raise  # a server said so itself

@@ -46,6 +46,26 @@ def serve(
     device: Annotated[
         str | None, typer.Option(help="Where the encoder runs: auto, cuda or cpu.", show_default="auto")
     ] = None,
+    retrieval: Annotated[
+        str | None,
+        typer.Option(
+            help="What searches for items: index, or device for an exact comparison where the encoder runs; auto takes "
+            "a GPU with room for the item vectors.",
+            show_default="auto",
+        ),
+    ] = None,
+    gpu_id: Annotated[int | None, typer.Option(help="Which GPU, as CUDA counts them.", show_default="0")] = None,
+    gpu_memory_mb: Annotated[
+        int | None,
+        typer.Option(help="GPU memory that each session of ONNX Runtime may keep, in MiB.", show_default="no limit"),
+    ] = None,
+    cuda_graphs: Annotated[
+        bool | None,
+        typer.Option("--cuda-graphs", help="Replay the encoder's kernels as recorded graphs.", show_default=False),
+    ] = None,
+    tensorrt_cache: Annotated[
+        Path | None, typer.Option(help="Run the encoder under TensorRT, with its engines in this folder.")
+    ] = None,
     batch_limit: Annotated[
         int | None,
         typer.Option(help="Questions that are answered together when several come at once.", show_default="32"),
@@ -97,6 +117,11 @@ def serve(
         port=port,
         workers=workers,
         device=device,
+        retrieval=retrieval,
+        gpu_id=gpu_id,
+        gpu_memory_mb=gpu_memory_mb,
+        cuda_graphs=cuda_graphs,
+        tensorrt_cache=tensorrt_cache,
         batch_limit=batch_limit,
         queue_limit=queue_limit,
         grace_s=grace_s,

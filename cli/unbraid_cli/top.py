@@ -22,7 +22,7 @@ from unbraid_cli.top_view import Frame, WorkerFrame, line, view
 from unbraid_cli.worker_watch import WorkerWatch
 from unbraid_client import ClientError, ServerStatus
 from unbraid_client.channel import DEFAULT_TARGET
-from unbraid_core.errors import Unavailable
+from unbraid_core.errors import Unauthenticated, Unavailable
 
 __all__ = ["top"]
 
@@ -67,7 +67,7 @@ def _frames(server: str, interval_s: float, *, gives_up: bool) -> Iterator[Frame
                     began_s = time.monotonic()
                     yield window.frame(began_s, watch.look())
                     time.sleep(max(0.0, began_s + interval_s - time.monotonic()))
-        except (ClientError, Unavailable) as error:
+        except (ClientError, Unavailable, Unauthenticated) as error:
             if gives_up:
                 raise
             yield Frame((), None, str(error))

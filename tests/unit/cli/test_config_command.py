@@ -75,6 +75,25 @@ def test_every_setting_is_shown_with_its_source(
         assert row in rows
 
 
+GPU_FLAGS = {
+    "retrieval": ("device", '"device"'),
+    "gpu_id": ("1", "1"),
+    "gpu_memory_mb": ("4096", "4096"),
+    "tensorrt_cache": ("engines", '"engines"'),
+}
+
+
+def test_how_a_gpu_is_used_can_be_said_by_options(config: Command) -> None:
+    flags = [word for name, (given, _) in GPU_FLAGS.items() for word in (f"--{name.replace('_', '-')}", given)]
+    code, printed, _ = config("show", *flags)
+    rows = [line.split() for line in printed.splitlines()]
+    assert code == 0
+    assert [[name, shown, "flag"] in rows for name, (_, shown) in GPU_FLAGS.items()] == [True] * len(GPU_FLAGS)
+    assert ["cuda_graphs", "true", "flag"] in [line.split() for line in config("show", "--cuda-graphs")[1].splitlines()]
+    errors = config("check", *flags, "--cuda-graphs")[2]
+    assert "error: cuda_graphs: cannot be had together with tensorrt_cache; leave one of them out" in errors
+
+
 def test_a_server_that_could_start(config: Command, releases_v1: Path) -> None:
     code, printed, errors = config("check", "--releases", str(releases_v1), "--port", "0", "--device", "cpu")
     assert (code, errors) == (0, [])
