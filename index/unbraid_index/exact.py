@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from unbraid_core.item_vectors import ItemVectors
-from unbraid_core.types import BoolArray, FloatArray, SearchHits, SearchPlan
+from unbraid_core.types import BoolArray, FloatArray, IntArray, SearchHits, SearchPlan
 from unbraid_index.contract import checked_allowed, checked_queries, padded_hits
-from unbraid_index.scan import best_positions
 
 __all__ = ["ExactSearcher"]
 
@@ -40,6 +39,17 @@ class ExactSearcher:
             score_SI = query_QD[start : start + step] @ self._item_vectors_ID.T
             score_SI[:, ~allowed_I] = -np.inf
             for q, score_I in enumerate(score_SI, start):
-                row_QC[q] = best_positions(score_I, reach)
+                row_QC[q] = _best_positions(score_I, reach)
                 score_QC[q] = score_I[row_QC[q]]
         return padded_hits(row_QC, score_QC, count, SearchPlan.SCAN)
+
+
+def _best_positions(score_I: FloatArray, count: int) -> IntArray:
+    """Where the ``count`` largest scores stand, best first; among equal scores the smaller position wins."""
+    if count == 0:
+        return np.empty(0, np.int64)
+    lowest_kept = np.partition(score_I, -count)[-count]
+    position_C = np.flatnonzero(score_I >= lowest_kept)
+    order_C = np.argsort(-score_I[position_C], kind="stable")
+    best_C: IntArray = position_C[order_C[:count]]
+    return best_C

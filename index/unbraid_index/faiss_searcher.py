@@ -21,8 +21,9 @@ from unbraid_core.types import BoolArray, FloatArray, IntArray, SearchHits, Sear
 from unbraid_index.contract import checked_allowed, checked_queries, padded_hits
 from unbraid_index.family import Family, family_named
 from unbraid_index.lists import list_imbalance
+from unbraid_index.ordering import best_rows
 from unbraid_index.planner import FilterPlanner
-from unbraid_index.rescoring import rescored, ties_by_row
+from unbraid_index.rescoring import rescored
 from unbraid_index.scan import scan
 
 __all__ = ["FaissSearcher"]
@@ -150,7 +151,7 @@ class FaissSearcher:
 
     def _found(self, query_QD: FloatArray, reach: int) -> tuple[IntArray, FloatArray]:
         if self._products is not None:
-            return ties_by_row(*self._products.search(query_QD, reach, self._family.effort(self._search_params)))
+            return self._products.search(query_QD, reach, self._family.effort(self._search_params))
         return self._found_by_faiss(query_QD, reach, self._family.parameters(self._search_params, self._depth(reach)))
 
     def _found_in_all(self, query_QD: FloatArray, reach: int) -> tuple[IntArray, FloatArray]:
@@ -166,7 +167,7 @@ class FaissSearcher:
         score_QS, row_QS = self._index.search(query_QD, self._depth(reach), params=parameters)
         if self._family.lossy:
             return rescored(self._item_vectors_ID, row_QS, query_QD, reach)
-        return ties_by_row(row_QS, score_QS)
+        return best_rows(row_QS, score_QS, reach)
 
     def _depth(self, reach: int) -> int:
         return min(self._family.depth(self._search_params, reach), self.size)

@@ -8,6 +8,7 @@ from unbraid_core.item_vectors import ItemVectors
 from unbraid_core.ports import Searcher
 from unbraid_core.types import BoolArray, FloatArray, SearchHits
 from unbraid_index.contract import checked_allowed, checked_queries, padded_hits
+from unbraid_index.ordering import best_rows
 from unbraid_index.scan import scan
 
 __all__ = ["LiveSearcher"]
@@ -73,10 +74,7 @@ class LiveSearcher:
 
 
 def _best(base: SearchHits, added: SearchHits, count: int) -> SearchHits:
-    """The best of both; rows of the base come first, so a stable order breaks ties by row."""
+    """The best of both."""
     row_QC = np.concatenate([base.row_QC, added.row_QC], axis=1)
     score_QC = np.concatenate([base.score_QC, added.score_QC], axis=1)
-    best_QC = np.argsort(-score_QC, axis=1, kind="stable")[:, :count]
-    return SearchHits(
-        np.take_along_axis(row_QC, best_QC, axis=1), np.take_along_axis(score_QC, best_QC, axis=1), base.plan
-    )
+    return SearchHits(*best_rows(row_QC, score_QC, count), base.plan)

@@ -21,6 +21,7 @@ from unbraid_core.release import FilterCosts
 from unbraid_core.types import BoolArray, FloatArray, IntArray, SearchHits, SearchPlan
 from unbraid_index.contract import padded_hits
 from unbraid_index.lists import RowLists
+from unbraid_index.ordering import best_rows
 from unbraid_index.scan import scan
 from unbraid_index.surroundings import Surroundings
 
@@ -83,14 +84,5 @@ class FilterPlanner:
         if costs.lists_ns(around.listed_count(further_L), around.allowed_count(further_L)) >= scan_ns:
             return None
         further = scan(self._item_vectors_ID, around.rows(further_L), query_QD, count)
-        return _best((row_QC, score_QC), further, count)
-
-
-def _best(
-    first: tuple[IntArray, FloatArray], further: tuple[IntArray, FloatArray], count: int
-) -> tuple[IntArray, FloatArray]:
-    """The best of two answers, equal scores by row."""
-    row_QC = np.concatenate([first[0], further[0]], axis=1)
-    score_QC = np.concatenate([first[1], further[1]], axis=1)
-    best_QC = np.lexsort((row_QC, -score_QC))[:, :count]
-    return np.take_along_axis(row_QC, best_QC, axis=1), np.take_along_axis(score_QC, best_QC, axis=1)
+        both = (np.concatenate(pair, axis=1) for pair in zip((row_QC, score_QC), further, strict=True))
+        return best_rows(*both, count)

@@ -10,7 +10,7 @@ import faiss
 import numpy as np
 
 from unbraid_core.types import FloatArray, IntArray
-from unbraid_index.rescoring import reordered
+from unbraid_index.ordering import best_of_many, best_rows
 
 __all__ = ["FlatProducts", "ListProducts", "Products"]
 
@@ -22,6 +22,8 @@ class Products(Protocol):
 
     def search(self, query_QD: FloatArray, count: int, effort: int) -> tuple[IntArray, FloatArray]:
         """The rows with the largest inner products and these, best first, -1 and -inf behind the last: [Q, count].
+
+        Equal scores are ordered by row.
 
         Args:
             query_QD: finite float32.
@@ -52,19 +54,18 @@ class FlatProducts:
         for start in range(0, len(query_QD), step):
             part = slice(start, start + step)
             score_SI = query_QD[part] @ self.vectors_ID.T
-            best_SC = np.argpartition(score_SI, -count, axis=1)[:, -count:]
-            best_score_SC = np.take_along_axis(score_SI, best_SC, axis=1)
-            row_QC[part], score_QC[part] = reordered(best_SC, best_score_SC, np.argsort(-best_score_SC, axis=1))
+            row_QC[part], score_QC[part] = best_of_many(np.arange(len(self.vectors_ID)), score_SI, count)
         return row_QC, score_QC
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ListProducts:
-    """The vectors and rows of each list of an IVF, and the centroids."""
+    """The vectors and rows of each list of an IVF, the centroids, and the lengths of the lists."""
 
     centroid_DL: FloatArray
     vectors: Sequence[FloatArray]
     rows: Sequence[IntArray]
+    size_L: IntArray
 
     @classmethod
     def of(cls, index: faiss.Index) -> ListProducts:
@@ -82,18 +83,20 @@ class ListProducts:
                 vectors_ND = code_N.view(np.float32).reshape(size, index.d)
             rows.append(row_N)
             vectors.append(vectors_ND)
-        return cls(np.ascontiguousarray(index.quantizer.reconstruct_n(0, index.nlist).T), vectors, rows)
+        centroid_DL = np.ascontiguousarray(index.quantizer.reconstruct_n(0, index.nlist).T)
+        return cls(centroid_DL, vectors, rows, np.array([len(row_N) for row_N in rows]))
 
     def search(self, query_QD: FloatArray, count: int, effort: int) -> tuple[IntArray, FloatArray]:
         """See ``Products``."""
-        row_QC = np.full((len(query_QD), count), -1, np.int64)
-        score_QC = np.full((len(query_QD), count), -np.inf, np.float32)
         near_QP = np.argpartition(-(query_QD @ self.centroid_DL), effort - 1, axis=1)[:, :effort]
-        for q, near in enumerate(near_QP.tolist()):
-            score_N = np.concatenate([self.vectors[number] @ query_QD[q] for number in near])
-            row_N = np.concatenate([self.rows[number] for number in near])
-            found = min(count, len(row_N))
-            best_C = np.argpartition(-score_N, found - 1)[:found] if found else row_N
-            best_C = best_C[np.argsort(-score_N[best_C])]
-            row_QC[q, :found], score_QC[q, :found] = row_N[best_C], score_N[best_C]
-        return row_QC, score_QC
+        longest = int(self.size_L[near_QP].sum(axis=1).max(initial=count))
+        row_QN = np.full((len(query_QD), longest), -1)
+        score_QN = np.full((len(query_QD), longest), -np.inf, np.float32)
+        for query_D, near, row_N, score_N in zip(query_QD, near_QP.tolist(), row_QN, score_QN, strict=True):
+            start = 0
+            for number in near:
+                end = start + len(self.rows[number])
+                row_N[start:end] = self.rows[number]
+                np.dot(self.vectors[number], query_D, out=score_N[start:end])
+                start = end
+        return best_rows(row_QN, score_QN, count)

@@ -6,8 +6,9 @@ import numpy as np
 
 from unbraid_core.item_vectors import ItemVectors
 from unbraid_core.types import FloatArray, IntArray
+from unbraid_index.ordering import best_rows
 
-__all__ = ["reordered", "rescored", "ties_by_row"]
+__all__ = ["rescored"]
 
 
 def rescored(
@@ -24,20 +25,7 @@ def rescored(
     score_QS = np.matmul(_gathered(item_vectors_ID, row_QS), query_QD[:, :, None])[:, :, 0]
     if (row_QS[:, -1] < 0).any():
         score_QS[row_QS < 0] = -np.inf
-    return ties_by_row(*reordered(row_QS, score_QS, np.argsort(-score_QS, axis=1)[:, :count]))
-
-
-def ties_by_row(row_QC: IntArray, score_QC: FloatArray) -> tuple[IntArray, FloatArray]:
-    """Order equal scores by row: FAISS leaves them in an order that depends on its internals."""
-    if not (score_QC[:, 1:] == score_QC[:, :-1]).any():
-        return row_QC, score_QC
-    return reordered(row_QC, score_QC, np.lexsort((row_QC, -score_QC)))
-
-
-def reordered(row_QS: IntArray, score_QS: FloatArray, order_QC: IntArray) -> tuple[IntArray, FloatArray]:
-    """Both in another order, a fifth of the time that ``take_along_axis`` needs for them."""
-    position_QC = order_QC + np.arange(0, row_QS.size, row_QS.shape[1])[:, None]
-    return row_QS.take(position_QC), score_QS.take(position_QC)
+    return best_rows(row_QS, score_QS, count)
 
 
 def _gathered(item_vectors_ID: ItemVectors, row_QS: IntArray) -> FloatArray:

@@ -6,8 +6,9 @@ import numpy as np
 
 from unbraid_core.item_vectors import ItemVectors
 from unbraid_core.types import FloatArray, IntArray
+from unbraid_index.ordering import best_of_many
 
-__all__ = ["best_positions", "scan"]
+__all__ = ["scan"]
 
 SCORE_BYTES = 64 * 2**20
 GATHERED_AT_ONCE = 2_048
@@ -28,27 +29,15 @@ def scan(
         count: at least 1.
     """
     reach = min(count, len(row_A))
+    if reach == 0:
+        return np.empty((len(query_QD), 0), np.int64), np.empty((len(query_QD), 0), np.float32)
     row_QC = np.empty((len(query_QD), reach), np.int64)
     score_QC = np.empty((len(query_QD), reach), np.float32)
-    step = max(1, SCORE_BYTES // max(1, len(row_A) * score_QC.itemsize))
+    step = max(1, SCORE_BYTES // (len(row_A) * score_QC.itemsize))
     for start in range(0, len(query_QD), step):
-        score_SA = _scores(item_vectors_ID, row_A, query_QD[start : start + step])
-        for q, score_A in enumerate(score_SA, start):
-            position_C = best_positions(score_A, reach)
-            row_QC[q] = row_A[position_C]
-            score_QC[q] = score_A[position_C]
+        part = slice(start, start + step)
+        row_QC[part], score_QC[part] = best_of_many(row_A, _scores(item_vectors_ID, row_A, query_QD[part]), reach)
     return row_QC, score_QC
-
-
-def best_positions(score_A: FloatArray, count: int) -> IntArray:
-    """Where the ``count`` largest scores stand, best first; among equal scores the smaller position wins."""
-    if count == 0:
-        return np.empty(0, np.int64)
-    lowest_kept = np.partition(score_A, -count)[-count]
-    position_C = np.flatnonzero(score_A >= lowest_kept)
-    order_C = np.argsort(-score_A[position_C], kind="stable")
-    best_C: IntArray = position_C[order_C[:count]]
-    return best_C
 
 
 def _scores(item_vectors_ID: ItemVectors, row_A: IntArray, query_QD: FloatArray) -> FloatArray:

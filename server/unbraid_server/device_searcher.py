@@ -14,7 +14,7 @@ import onnxruntime as ort
 from unbraid_core.item_vectors import ItemVectors
 from unbraid_core.types import BoolArray, FloatArray, IntArray, SearchHits, SearchPlan
 from unbraid_index.contract import checked_allowed, checked_queries, padded_hits
-from unbraid_index.rescoring import ties_by_row
+from unbraid_index.ordering import best_rows
 from unbraid_server.bucketed_encoder import Place
 from unbraid_server.device import Device, DeviceChoice
 from unbraid_server.device_options import CPU_PROVIDER, CUDA_PROVIDER, provider_options
@@ -93,7 +93,7 @@ class DeviceSearcher:
     ) -> tuple[IntArray, FloatArray]:
         """Rows and scores [Q, ``reach``], at most as many as are allowed; of ``fetched_count`` a device decides."""
         fetched_row_QF, fetched_score_QF = self._fetch(query_QD, allowed, fetched_count)
-        row_QF, score_QF = ties_by_row(fetched_row_QF, fetched_score_QF)
+        row_QF, score_QF = best_rows(fetched_row_QF, fetched_score_QF, fetched_count)
         row_QC, score_QC = row_QF[:, :reach], score_QF[:, :reach]
         undecided_Q = score_QC[:, -1] == score_QF[:, -1]
         if fetched_count < self._size and undecided_Q.any():
