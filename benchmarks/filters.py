@@ -102,7 +102,9 @@ def report(vectors: VectorSet, user_count: int, seed: int) -> Table:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "index.faiss"
         spec = build_index(vectors.item_vectors_ID, vectors.queries, path, IndexSettings(), unwatched).spec
-        searcher = FaissSearcher.open(path, spec.family, spec.search_params, vectors.item_vectors_ID, spec.filter_costs)
+        searcher = FaissSearcher.open(
+            path, spec.family, spec.search_params, vectors.item_vectors_ID, spec.filter_costs, spec.filter_codes
+        )
         oracle = ExactSearcher(vectors.item_vectors_ID)
         item_count, dimension = vectors.item_vectors_ID.shape
         params = "".join(f" {name} {value}" for name, value in spec.search_params.items())

@@ -28,8 +28,9 @@ def block(pipeline: Pipeline, drafts: Sequence[Draft]) -> None:
         query = draft.query
         draft.blocked_I = np.zeros(row_count, np.bool_) if tombstone_I is None else tombstone_I.copy()
         if query.is_filtered:
-            draft.blocked_I = ~matching(pipeline, query.filter, query.allowed_row_A)
-            draft.matching_count = row_count - int(np.count_nonzero(draft.blocked_I))
+            draft.matching_I = matching(pipeline, query.filter, query.allowed_row_A)
+            draft.matching_count = int(np.count_nonzero(draft.matching_I))
+            draft.blocked_I = ~draft.matching_I
         draft.blocked_I[query.excluded_row_X] = True
         if not query.include_seen:
             draft.blocked_I[query.history.row_N] = True

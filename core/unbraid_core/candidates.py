@@ -32,7 +32,8 @@ def find_by_interests(pipeline: Pipeline, drafts: Sequence[Draft]) -> None:
     """The best rows of each interest, blocked ones left out, cut to its quota.
 
     One index call searches for all interests of all queries that block few rows, and finds those as well. A query with
-    a filter, or one that blocks many rows, has a call of its own that keeps to its allowed rows.
+    a filter has a call of its own that keeps to what matches, and finds the few of it that are blocked as well: so a
+    filter is the same for all users. One that blocks many rows keeps to its allowed rows.
     """
     asking = [
         (draft, draft.interests, quotas(draft.interests.log_share_K, _scoring(pipeline, draft)))
@@ -44,7 +45,10 @@ def find_by_interests(pipeline: Pipeline, drafts: Sequence[Draft]) -> None:
         _search_together(pipeline, together)
     for draft, interests, quota_K in asking:
         if _keeps_to_allowed(draft):
-            hits = pipeline.searcher.search(interests.vectors_KD, int(quota_K.max()), ~draft.blocked_I)
+            depth, kept_to_I = int(quota_K.max()), ~draft.blocked_I
+            if draft.matching_count is not None and draft.matching_count <= draft.allowed_count + MOST_PASSED_OVER:
+                depth, kept_to_I = depth + draft.matching_count - draft.allowed_count, draft.matching_I
+            hits = pipeline.searcher.search(interests.vectors_KD, depth, kept_to_I)
             _keep(draft, quota_K, hits.row_QC, hits.plan)
 
 

@@ -36,14 +36,15 @@ class Draft:
     """What the stages know about one query so far; the candidate arrays are parallel, in the order of rows.
 
     ``blocked_I`` are the rows that must not come back, tombstones included; ``blocked_count`` of them are not
-    tombstones: so many of the best rows of any list may have to be passed over. ``matching_count`` rows pass the
-    filter, ``allowed_count`` are not blocked at all.
+    tombstones: so many of the best rows of any list may have to be passed over. ``matching_I`` are the rows that pass
+    the filter, where there is one, ``matching_count`` of them; ``allowed_count`` are not blocked at all.
     """
 
     query: Query
     interests: Interests | None = None
     blocked_I: BoolArray = field(default_factory=lambda: NO_FLAGS)
     blocked_count: int = 0
+    matching_I: BoolArray = field(default_factory=lambda: NO_FLAGS)
     neighbour_I: DoubleArray = field(default_factory=lambda: NO_SCORES)
     factor_I: DoubleArray = field(default_factory=lambda: NO_SCORES)
     row_C: IntArray = field(default_factory=lambda: NO_ROWS)

@@ -51,11 +51,14 @@ def similar_items(pipeline: Pipeline, query: SimilarQuery) -> SimilarItems:
     vector_D = pipeline.item_vectors_ID[np.array([query.row])][0]
     is_filtered = query.filter is not None or query.allowed_row_A is not None
     allowed_I, matching_count, reach = None, None, query.limit
-    if is_filtered or len(blocked_row_X) > MOST_PASSED_OVER:
+    is_long = len(blocked_row_X) > MOST_PASSED_OVER
+    if is_filtered or is_long:
         allowed_I = matching(pipeline, query.filter, query.allowed_row_A)
         matching_count = int(np.count_nonzero(allowed_I)) if is_filtered else None
-        allowed_I[blocked_row_X] = False
-    else:
+        if is_long:
+            allowed_I[blocked_row_X] = False
+    if not is_long:
+        # So a filter is the same for all items.
         reach += len(blocked_row_X)
     hits = pipeline.searcher.search(vector_D[None, :], min(reach, pipeline.searcher.size), allowed_I)
     row_C = hits.row_QC[0]

@@ -120,13 +120,14 @@ class SearchPlan(StrEnum):
     """How a search came to its rows: see ``docs/filters.md``.
 
     INDEX looks where an index expects the best of all rows. The others keep to the rows that are allowed: SCAN compares
-    with every one of them, LISTS with those in the parts of the index that are nearest to the queries, and takes the
-    more parts the fewer rows are allowed there.
+    with every one of them, CODES does so in 4 bits a dimension, and LISTS compares with those in the parts of the index
+    that are nearest to the queries, and takes the more parts the fewer rows are allowed there.
     """
 
     INDEX = "index"
     SCAN = "scan"
     LISTS = "lists"
+    CODES = "codes"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

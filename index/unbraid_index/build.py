@@ -12,10 +12,12 @@ import numpy as np
 
 from unbraid_core.errors import IncompatibleError, InvalidInput
 from unbraid_core.item_vectors import ItemVectors
-from unbraid_core.release import FilterCosts, IndexSpec
+from unbraid_core.release import FilterCodes, FilterCosts, IndexSpec
 from unbraid_index.contest import Champion, Contest
 from unbraid_index.exact import ExactSearcher
 from unbraid_index.family import FAMILIES
+from unbraid_index.filter_cases import FilterCases
+from unbraid_index.filter_codes import measure_filter_codes
 from unbraid_index.filter_costs import measure_filter_costs
 from unbraid_index.progress import OnProgress, unwatched
 from unbraid_index.queries import RecallQueries
@@ -128,18 +130,24 @@ def _failure(contest: Contest) -> str:
     )
 
 
-def _filter_costs(contest: Contest, champion: Champion) -> FilterCosts | None:
+def _measured_with_filters(contest: Contest, champion: Champion) -> dict[str, FilterCosts | FilterCodes | None]:
+    """The fields of the spec that say how filters are searched with; none where there are too few queries."""
     vectors_UKD, quota_UK = contest.tuning.vectors_UKD, contest.tuning.quota_UK
-    return measure_filter_costs(
-        champion.searcher.index,
+    cases = FilterCases.of(
         contest.item_vectors_ID,
         vectors_UKD.reshape(-1, vectors_UKD.shape[2]),
         queries_per_call=vectors_UKD.shape[1],
         count=int(quota_UK.max()),
-        recall_target=contest.recall_target,
         seed=contest.seed,
         on_progress=contest.on_progress,
     )
+    if cases is None:
+        return {}
+    items, target = contest.item_vectors_ID, contest.recall_target
+    return {
+        "filter_costs": measure_filter_costs(champion.searcher.index, items, cases, target),
+        "filter_codes": measure_filter_codes(items, cases, target),
+    }
 
 
 def _report(
@@ -159,8 +167,7 @@ def _report(
         recall=held_out.recall,
         recall_lower_bound=held_out.lower_bound,
         query_source=queries.source,
-        filter_costs=_filter_costs(contest, champion),
-    )
+    ).model_copy(update=_measured_with_filters(contest, champion))
     return IndexReport(
         spec=spec,
         reason=f"the fastest of {sum(entry.tuned is not None for entry in contest.entries.values())} that reach it",

@@ -16,7 +16,7 @@ import numpy as np
 
 from unbraid_core.errors import IncompatibleError, IntegrityError
 from unbraid_core.item_vectors import ItemVectors
-from unbraid_core.release import FilterCosts
+from unbraid_core.release import FilterCodes, FilterCosts
 from unbraid_core.types import BoolArray, FloatArray, IntArray, SearchHits, SearchPlan
 from unbraid_index.contract import checked_allowed, checked_queries, padded_hits
 from unbraid_index.family import Family, family_named
@@ -46,7 +46,8 @@ class FaissSearcher:
         search_params: a value for each of the family's knobs; they travel with each call, so the index carries no
             state that threads could share.
         item_vectors_ID: the vectors that the index was built over.
-        filter_costs: what a search among allowed rows costs; without, it compares with every one of them.
+        filter_costs: what a search among allowed rows costs in lists; without, it is not done there.
+        filter_codes: how the rows of recurring filters are searched by their codes; without, they have none.
 
     Raises:
         IncompatibleError: parameters that this kind of index does not have.
@@ -59,6 +60,7 @@ class FaissSearcher:
         search_params: Mapping[str, int],
         item_vectors_ID: ItemVectors,
         filter_costs: FilterCosts | None = None,
+        filter_codes: FilterCodes | None = None,
     ) -> None:
         if set(search_params) != family.knobs:
             wanted = ", ".join(sorted(family.knobs)) or "none"
@@ -69,8 +71,8 @@ class FaissSearcher:
         self._family = family
         self._search_params = search_params
         self._item_vectors_ID = item_vectors_ID
-        self._products = None if family.products is None else family.products(index)
-        self._planner = FilterPlanner.of(index, item_vectors_ID, filter_costs)
+        self._products = None if family.products is None else family.products(index, item_vectors_ID)
+        self._planner = FilterPlanner.of(index, item_vectors_ID, filter_costs, filter_codes)
 
     @classmethod
     def open(
@@ -80,6 +82,7 @@ class FaissSearcher:
         search_params: Mapping[str, int],
         item_vectors_ID: ItemVectors,
         filter_costs: FilterCosts | None = None,
+        filter_codes: FilterCodes | None = None,
     ) -> FaissSearcher:
         """Memory-map an index file. FAISS notices little damage: check the file's sha256 before.
 
@@ -97,7 +100,7 @@ class FaissSearcher:
             raise IncompatibleError(
                 f"{path.name}: holds a {type(index).__name__}, not a {family_name} inner-product index"
             )
-        return cls(index, family, search_params, item_vectors_ID, filter_costs)
+        return cls(index, family, search_params, item_vectors_ID, filter_costs, filter_codes)
 
     @property
     def size(self) -> int:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import faiss
 
 from unbraid_core.errors import IncompatibleError
+from unbraid_core.item_vectors import ItemVectors
 from unbraid_index.product import FlatProducts, ListProducts, Products
 from unbraid_index.walk import Everything, Graph, NearestLists, Walk
 
@@ -58,7 +59,7 @@ class Family:
     fewest_items: int = 0
     most_items: int | None = None
     equal_norms: bool = False
-    products: Callable[[faiss.Index], Products] | None = None
+    products: Callable[[faiss.Index, ItemVectors], Products] | None = None
     slow_to_make: bool = False
 
     @property

@@ -1,11 +1,12 @@
-"""How a search among allowed rows runs: the cheaper of two ways, by costs that were measured when the index was built.
+"""How a search among allowed rows runs: the cheapest of three ways, by costs that were measured with the index.
 
-SCAN compares with every allowed row: exact, and hard to beat where few are allowed. LISTS compares with the allowed
-rows in inverted lists of the index: first in those nearest to the queries, then in others, until hardly any better ones
-are expected in the rest. Where that turns out to be most of what is allowed, it becomes a SCAN.
+SCAN compares with every allowed row: exact, and hard to beat where few are allowed. CODES does so in 4 bits a
+dimension, once a filter has come again and again. LISTS compares with the allowed rows in inverted lists of the index:
+first in those nearest to the queries, then in others, until hardly any better ones are expected in the rest. Where that
+turns out to be most of what is allowed, it becomes one of the others.
 
-Both gather rows and multiply once for all queries of a call. FAISS can search among allowed rows with a selector, one
-query at a time; that takes longer even in the same lists.
+SCAN and LISTS gather rows and multiply once for all queries of a call. FAISS can search among allowed rows with a
+selector, one query at a time; that takes longer even in the same lists.
 """
 
 from __future__ import annotations
@@ -17,20 +18,21 @@ import faiss
 import numpy as np
 
 from unbraid_core.item_vectors import ItemVectors
-from unbraid_core.release import FilterCosts
+from unbraid_core.release import FilterCodes, FilterCosts
 from unbraid_core.types import BoolArray, FloatArray, IntArray, SearchHits, SearchPlan
 from unbraid_index.contract import padded_hits
+from unbraid_index.filter_cases import LEAST_SHARE
 from unbraid_index.lists import RowLists
 from unbraid_index.ordering import best_rows
+from unbraid_index.recurring_filters import RecurringFilters
+from unbraid_index.row_codes import RowCodes
 from unbraid_index.scan import scan
 from unbraid_index.surroundings import Surroundings
 
-__all__ = ["LEAST_SHARE", "FilterPlanner"]
+__all__ = ["FilterPlanner"]
 
 USUAL_SHARE = 0.5
 """Of the rows; what ``FilterCosts.usual_ns`` is about."""
-LEAST_SHARE = 1 / 12
-"""Where less is allowed it is always a scan. Costs are measured down to here, and no farther."""
 
 FIRST_ROWS = 2
 """For each wanted row so many allowed ones are looked at first, to learn what a good one scores."""
@@ -41,39 +43,67 @@ class FilterPlanner:
 
     Args:
         item_vectors_ID: of the catalogue.
-        lists: of the index, None where it has none; then every search is a scan.
-        costs: what was measured; None where nothing was, then every search is a scan as well.
+        lists: of the index, None where it has none.
+        costs: of a search in lists; None where they save nothing.
+        codes: how the codes of recurring filters are searched; None where they save nothing.
     """
 
-    def __init__(self, item_vectors_ID: ItemVectors, lists: RowLists | None, costs: FilterCosts | None) -> None:
+    def __init__(
+        self,
+        item_vectors_ID: ItemVectors,
+        lists: RowLists | None,
+        costs: FilterCosts | None,
+        codes: FilterCodes | None = None,
+    ) -> None:
         self._item_vectors_ID = item_vectors_ID
         self._lists = lists
         self._costs = costs
+        self._code_costs = codes
+        self._recurring = None if codes is None else RecurringFilters(item_vectors_ID, codes.least_rows)
 
     @classmethod
-    def of(cls, index: faiss.Index, item_vectors_ID: ItemVectors, costs: FilterCosts | None) -> Self:
+    def of(
+        cls, index: faiss.Index, item_vectors_ID: ItemVectors, costs: FilterCosts | None, codes: FilterCodes | None
+    ) -> Self:
         """A planner for an index, which has to stay while the planner is used."""
-        return cls(item_vectors_ID, None if costs is None else RowLists.of(index, item_vectors_ID), costs)
+        return cls(item_vectors_ID, None if costs is None else RowLists.of(index, item_vectors_ID), costs, codes)
 
     def search(self, query_QD: FloatArray, count: int, allowed_I: BoolArray) -> SearchHits:
         """See the Searcher port; the arguments are checked already."""
-        found, plan = self._search_lists(query_QD, count, allowed_I), SearchPlan.LISTS
-        if found is None:
-            found, plan = scan(self._item_vectors_ID, np.flatnonzero(allowed_I), query_QD, count), SearchPlan.SCAN
-        return padded_hits(*found, count, plan)
+        allowed_count = int(np.count_nonzero(allowed_I))
+        codes = None if self._recurring is None else self._recurring.codes(allowed_I, allowed_count)
+        found = self._search_lists(query_QD, count, allowed_I, allowed_count, codes)
+        if found is not None:
+            return padded_hits(*found, count, SearchPlan.LISTS)
+        if codes is not None:
+            return padded_hits(*self._search_codes(query_QD, count, codes), count, SearchPlan.CODES)
+        found = scan(self._item_vectors_ID, np.flatnonzero(allowed_I), query_QD, count)
+        return padded_hits(*found, count, SearchPlan.SCAN)
+
+    def _search_codes(self, query_QD: FloatArray, count: int, codes: RowCodes) -> tuple[IntArray, FloatArray]:
+        """Rows and inner products; a query whose best rows the codes cannot tell apart is compared with all of them."""
+        assert self._code_costs is not None
+        hits = codes.search(self._item_vectors_ID, query_QD, count, self._code_costs.shortlist_percent)
+        if not hits.sure_Q.all():
+            unsure_Q = ~hits.sure_Q
+            compared = scan(self._item_vectors_ID, codes.row_A.astype(np.int64), query_QD[unsure_Q], count)
+            hits.row_QC[unsure_Q], hits.score_QC[unsure_Q] = compared
+        return hits.row_QC, hits.score_QC
 
     def _search_lists(
-        self, query_QD: FloatArray, count: int, allowed_I: BoolArray
+        self, query_QD: FloatArray, count: int, allowed_I: BoolArray, allowed_count: int, codes: RowCodes | None
     ) -> tuple[IntArray, FloatArray] | None:
         """Rows and inner products, None where comparing with all allowed rows costs less or is needed."""
         lists, costs = self._lists, self._costs
         if lists is None or costs is None:
             return None
-        allowed_count = int(np.count_nonzero(allowed_I))
-        scan_ns = costs.scan_ns(allowed_count)
+        comparing_ns = costs.scan_ns(allowed_count)
+        if codes is not None:
+            assert self._code_costs is not None
+            comparing_ns = self._code_costs.search_ns(allowed_count)
         share = allowed_count / len(allowed_I)
         # The fewer rows are allowed, the more lists it takes: about as the root of the share, where that was measured.
-        if share < LEAST_SHARE or scan_ns <= costs.usual_ns * math.sqrt(USUAL_SHARE / share):
+        if share < LEAST_SHARE or comparing_ns <= costs.usual_ns * math.sqrt(USUAL_SHARE / share):
             return None
         around = Surroundings.of(lists, query_QD, allowed_I)
         nearest_L = around.nearest(FIRST_ROWS * count)
@@ -81,8 +111,8 @@ class FilterPlanner:
         if row_QC.shape[1] < count:
             return None
         further_L = around.promising(score_QC[:, -1], nearest_L, costs.missed_share * count, costs.spread_factor)
-        if costs.lists_ns(around.listed_count(further_L), around.allowed_count(further_L)) >= scan_ns:
+        if costs.lists_ns(around.listed_count(further_L), around.allowed_count(further_L)) >= comparing_ns:
             return None
         further = scan(self._item_vectors_ID, around.rows(further_L), query_QD, count)
-        both = (np.concatenate(pair, axis=1) for pair in zip((row_QC, score_QC), further, strict=True))
-        return best_rows(*both, count)
+        row_QM = np.concatenate([row_QC, further[0]], axis=1)
+        return best_rows(row_QM, np.concatenate([score_QC, further[1]], axis=1), count)

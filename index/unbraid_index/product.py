@@ -9,6 +9,7 @@ from typing import Protocol
 import faiss
 import numpy as np
 
+from unbraid_core.item_vectors import ItemVectors
 from unbraid_core.types import FloatArray, IntArray
 from unbraid_index.ordering import best_of_many, best_rows
 
@@ -18,7 +19,7 @@ SCORE_BYTES = 64 * 2**20
 
 
 class Products(Protocol):
-    """Searches the vectors of an index where they lie; they are there as long as the index is."""
+    """Searches whole vectors where they lie; those in an index are there as long as it is."""
 
     def search(self, query_QD: FloatArray, count: int, effort: int) -> tuple[IntArray, FloatArray]:
         """The rows with the largest inner products and these, best first, -1 and -inf behind the last: [Q, count].
@@ -35,16 +36,17 @@ class Products(Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FlatProducts:
-    """All vectors of a Flat index, 64 MiB of products at a time or those of one query where they are more."""
+    """All vectors of a catalogue, 64 MiB of products at a time or those of one query where they are more."""
 
     vectors_ID: FloatArray
 
     @classmethod
-    def of(cls, index: faiss.Index) -> FlatProducts:
-        """Those of an ``IndexFlat``."""
-        assert isinstance(index, faiss.IndexFlat)
-        size = index.ntotal, index.d
-        return cls(faiss.rev_swig_ptr(index.get_xb(), size[0] * size[1]).reshape(size))
+    def of(cls, _index: faiss.Index, item_vectors_ID: ItemVectors) -> FlatProducts:
+        """Those of the release: in a mapped index they begin at an odd address, which makes a product ten times slower.
+
+        Compact vectors are widened as a whole.
+        """
+        return cls(np.asarray(item_vectors_ID[:]))
 
     def search(self, query_QD: FloatArray, count: int, _effort: int) -> tuple[IntArray, FloatArray]:
         """See ``Products``."""
@@ -68,7 +70,7 @@ class ListProducts:
     size_L: IntArray
 
     @classmethod
-    def of(cls, index: faiss.Index) -> ListProducts:
+    def of(cls, index: faiss.Index, _item_vectors_ID: ItemVectors) -> ListProducts:
         """Those of an ``IndexIVFFlat``."""
         assert isinstance(index, faiss.IndexIVFFlat)
         lists = index.invlists

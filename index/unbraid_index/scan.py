@@ -8,7 +8,7 @@ from unbraid_core.item_vectors import ItemVectors
 from unbraid_core.types import FloatArray, IntArray
 from unbraid_index.ordering import best_of_many
 
-__all__ = ["scan"]
+__all__ = ["GATHERED_AT_ONCE", "gathered", "scan"]
 
 SCORE_BYTES = 64 * 2**20
 GATHERED_AT_ONCE = 2_048
@@ -45,12 +45,12 @@ def _scores(item_vectors_ID: ItemVectors, row_A: IntArray, query_QD: FloatArray)
     room_GD = np.empty((GATHERED_AT_ONCE, item_vectors_ID.shape[1]), np.float32)
     for start in range(0, len(row_A), GATHERED_AT_ONCE):
         row_G = row_A[start : start + GATHERED_AT_ONCE]
-        vectors_GD = _vectors(item_vectors_ID, row_G, room_GD[: len(row_G)])
+        vectors_GD = gathered(item_vectors_ID, row_G, room_GD[: len(row_G)])
         np.matmul(query_QD, vectors_GD.T, out=score_QA[:, start : start + len(row_G)])
     return score_QA
 
 
-def _vectors(item_vectors_ID: ItemVectors, row_G: IntArray, room_GD: FloatArray) -> FloatArray:
+def gathered(item_vectors_ID: ItemVectors, row_G: IntArray, room_GD: FloatArray) -> FloatArray:
     """The vectors of some rows: where they lie if that is side by side, else gathered into the room."""
     if not isinstance(item_vectors_ID, np.ndarray):
         room_GD[:] = item_vectors_ID[row_G]

@@ -209,7 +209,12 @@ def load_model(
 def _open_index(release: Release) -> FaissSearcher:
     spec = release.manifest.index
     searcher = FaissSearcher.open(
-        release.path(INDEX), spec.family, spec.search_params, release.item_vectors_ID, spec.filter_costs
+        release.path(INDEX),
+        spec.family,
+        spec.search_params,
+        release.item_vectors_ID,
+        spec.filter_costs,
+        spec.filter_codes,
     )
     if (searcher.size, searcher.dimension) != release.item_vectors_ID.shape:
         raise IncompatibleError(

@@ -48,6 +48,7 @@ SEARCH_PLANS = {
     SearchPlan.INDEX: filter_pb2.SEARCH_PLAN_INDEX,
     SearchPlan.SCAN: filter_pb2.SEARCH_PLAN_SCAN,
     SearchPlan.LISTS: filter_pb2.SEARCH_PLAN_LISTS,
+    SearchPlan.CODES: filter_pb2.SEARCH_PLAN_CODES,
 }
 
 

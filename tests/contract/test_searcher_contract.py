@@ -12,7 +12,7 @@ import pytest
 
 from unbraid_core.errors import InvalidInput
 from unbraid_core.ports import Searcher
-from unbraid_core.release import FilterCosts
+from unbraid_core.release import FilterCodes, FilterCosts
 from unbraid_core.types import BoolArray, FloatArray, SearchHits, SearchPlan
 from unbraid_index.exact import ExactSearcher
 from unbraid_index.faiss_searcher import FaissSearcher
@@ -31,13 +31,15 @@ SIZE, DIMENSION = 400, 8
 Opener = Callable[[FloatArray, Path], Searcher]
 
 
-def opener(family: str, search_params: dict[str, int], costs: FilterCosts | None = None) -> Opener:
+def opener(
+    family: str, search_params: dict[str, int], costs: FilterCosts | None = None, codes: FilterCodes | None = None
+) -> Opener:
     """Writes an index of a family and memory-maps it."""
 
     def open_index(item_vectors_ID: FloatArray, folder: Path) -> Searcher:
         path = folder / "index.faiss"
         faiss.write_index(IndexMaker(item_vectors_ID, 0, unwatched).make(family_named(family)), str(path))
-        return FaissSearcher.open(path, family, search_params, item_vectors_ID, costs)
+        return FaissSearcher.open(path, family, search_params, item_vectors_ID, costs, codes)
 
     return open_index
 
@@ -59,6 +61,7 @@ def open_live_on_device(item_vectors_ID: FloatArray, _: Path) -> Searcher:
 
 
 CHEAP_LISTS = FilterCosts(missed_share=0.01, spread_factor=1, usual_ns=50, listed_row_ns=0, scanned_row_ns=1)
+CHEAP_CODES = FilterCodes(shortlist_percent=150, least_rows=10, call_ns=0, row_ns=0.1)
 
 
 OPENERS: dict[str, Opener] = {
@@ -67,11 +70,13 @@ OPENERS: dict[str, Opener] = {
     "device, live": open_live_on_device,
     "memo": lambda item_vectors_ID, _: MemoSearcher(ExactSearcher(item_vectors_ID)),
     "flat": opener("flat", {}),
+    "flat, cheap codes": opener("flat", {}, None, CHEAP_CODES),
     "live": open_live,
     "fp16": opener("sq_fp16", {"shortlist_percent": 100}),
     "ivf": opener("ivf_flat", {"nprobe": 8}),
     "ivf, one list": opener("ivf_flat", {"nprobe": 1}),
     "ivf, cheap lists": opener("ivf_flat", {"nprobe": 1}, CHEAP_LISTS),
+    "ivf, cheap lists and codes": opener("ivf_flat", {"nprobe": 1}, CHEAP_LISTS, CHEAP_CODES),
     "products over lists": opener("ivf_product", {"nprobe": 1}),
     "products over lists, cheap lists": opener("ivf_product", {"nprobe": 4}, CHEAP_LISTS),
     "sq8": opener("ivf_sq8", {"nprobe": 8, "shortlist_percent": 150}),

@@ -62,6 +62,7 @@ SEARCH_PLAN_OF_VALUE = {
     filter_pb2.SEARCH_PLAN_INDEX: SearchPlan.INDEX,
     filter_pb2.SEARCH_PLAN_SCAN: SearchPlan.SCAN,
     filter_pb2.SEARCH_PLAN_LISTS: SearchPlan.LISTS,
+    filter_pb2.SEARCH_PLAN_CODES: SearchPlan.CODES,
 }
 FLOAT32_BYTES = 4
 

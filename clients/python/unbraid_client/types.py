@@ -92,6 +92,7 @@ class SearchPlan(StrEnum):
     INDEX = "index"
     SCAN = "scan"
     LISTS = "lists"
+    CODES = "codes"
     UNKNOWN = "unknown"
 
 

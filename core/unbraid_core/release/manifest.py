@@ -146,6 +146,8 @@ class IndexSpec(_Strict):
     query_source: Literal["held-out users", "held-out interests", "item vectors"]
     # Left out where there are none: an index without lists scans what is allowed.
     filter_costs: Annotated[FilterCosts | None, Field(exclude_if=lambda costs: costs is None)] = None
+    # Left out where comparing with all that is allowed costs less.
+    filter_codes: Annotated[FilterCodes | None, Field(exclude_if=lambda codes: codes is None)] = None
 
 
 class FilterCosts(_Strict):
@@ -168,6 +170,19 @@ class FilterCosts(_Strict):
     def lists_ns(self, listed_count: int, allowed_count: float) -> float:
         """Of looking into lists that hold so many rows, and so many allowed ones."""
         return listed_count * self.listed_row_ns + allowed_count * self.scanned_row_ns
+
+
+class FilterCodes(_Strict):
+    """How the rows that a recurring filter allows are searched by their codes, as measured when the index was built."""
+
+    shortlist_percent: Annotated[int, Field(ge=100, description="rows that codes propose, of those asked for")]
+    least_rows: Annotated[int, Field(ge=1, description="with fewer allowed rows, comparing with each costs less")]
+    call_ns: Annotated[float, Field(ge=0, description="a call, however few rows are allowed")]
+    row_ns: Annotated[float, Field(gt=0, description="each allowed row")]
+
+    def search_ns(self, allowed_count: int) -> float:
+        """Of a search by codes."""
+        return self.call_ns + allowed_count * self.row_ns
 
 
 class RankerSpec(_Strict):

@@ -184,10 +184,11 @@ def test_what_was_found_is_removed_for_a_reason_or_a_candidate(make_world: MakeW
     if ranking.interests is None:
         assert ranking.removed == {"beyond_limit": 0}
         return
-    allowed = len(Oracle(pipeline, query).allowed)
-    blocked = 0 if query.is_filtered else item_count - allowed
+    oracle = Oracle(pipeline, query)
+    searched = len(oracle.matching) if query.is_filtered else item_count
+    blocked = searched - len(oracle.allowed)
     wanted = int(quotas(ranking.interests.log_share_K, pipeline.scoring).max())
-    depth = min(wanted, allowed) if query.is_filtered else min(item_count, wanted + blocked)
+    depth = min(searched, wanted + blocked)
     candidates = int((ranking.source_R & Source.INTERESTS > 0).sum())
     assert sum(ranking.removed.values()) + candidates == depth * len(pipeline.half_life_s_K)
     assert min(ranking.removed.values()) >= 0

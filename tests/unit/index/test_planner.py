@@ -15,6 +15,7 @@ from unbraid_core.types import BoolArray, FloatArray, SearchPlan
 from unbraid_index.exact import ExactSearcher
 from unbraid_index.faiss_searcher import FaissSearcher
 from unbraid_index.family import family_named
+from unbraid_index.filter_cases import FilterCases
 from unbraid_index.filter_costs import measure_filter_costs
 from unbraid_index.lists import RowLists
 from unbraid_index.making import IndexMaker
@@ -46,16 +47,9 @@ def made(family: str, item_vectors_ID: FloatArray) -> faiss.Index:
 
 
 def measure(index: faiss.Index, item_vectors_ID: FloatArray, query_QD: FloatArray) -> FilterCosts | None:
-    return measure_filter_costs(
-        index,
-        item_vectors_ID,
-        query_QD,
-        queries_per_call=4,
-        count=COUNT,
-        recall_target=TARGET,
-        seed=0,
-        on_progress=unwatched,
-    )
+    cases = FilterCases.of(item_vectors_ID, query_QD, queries_per_call=4, count=COUNT, seed=0, on_progress=unwatched)
+    assert cases is not None
+    return measure_filter_costs(index, item_vectors_ID, cases, TARGET)
 
 
 @pytest.fixture(scope="module")

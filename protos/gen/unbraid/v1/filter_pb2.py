@@ -25,15 +25,15 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17unbraid/v1/filter.proto\x12\nunbraid.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"M\n\x06\x46ilter\x12)\n\nconditions\x18\x01 \x03(\x0b\x32\x15.unbraid.v1.Condition\x12\x18\n\x10\x61llowed_item_ids\x18\x02 \x03(\t\"\x95\x02\n\tCondition\x12\x11\n\tattribute\x18\x01 \x01(\t\x12(\n\x06\x61ny_of\x18\x02 \x01(\x0b\x32\x16.unbraid.v1.TextValuesH\x00\x12(\n\x06\x61ll_of\x18\x03 \x01(\x0b\x32\x16.unbraid.v1.TextValuesH\x00\x12)\n\x07none_of\x18\x04 \x01(\x0b\x32\x16.unbraid.v1.TextValuesH\x00\x12/\n\x0cnumber_range\x18\x05 \x01(\x0b\x32\x17.unbraid.v1.NumberRangeH\x00\x12+\n\ntime_range\x18\x06 \x01(\x0b\x32\x15.unbraid.v1.TimeRangeH\x00\x12\x10\n\x06is_set\x18\x07 \x01(\x08H\x00\x42\x06\n\x04test\"\x1c\n\nTextValues\x12\x0e\n\x06values\x18\x01 \x03(\t\"m\n\x0bNumberRange\x12\x10\n\x03min\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x10\n\x03max\x18\x02 \x01(\x01H\x01\x88\x01\x01\x12\x14\n\x0c\x65xcludes_min\x18\x03 \x01(\x08\x12\x14\n\x0c\x65xcludes_max\x18\x04 \x01(\x08\x42\x06\n\x04_minB\x06\n\x04_max\"i\n\tTimeRange\x12.\n\nstart_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*m\n\nSearchPlan\x12\x1b\n\x17SEARCH_PLAN_UNSPECIFIED\x10\x00\x12\x15\n\x11SEARCH_PLAN_INDEX\x10\x01\x12\x14\n\x10SEARCH_PLAN_SCAN\x10\x02\x12\x15\n\x11SEARCH_PLAN_LISTS\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17unbraid/v1/filter.proto\x12\nunbraid.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"M\n\x06\x46ilter\x12)\n\nconditions\x18\x01 \x03(\x0b\x32\x15.unbraid.v1.Condition\x12\x18\n\x10\x61llowed_item_ids\x18\x02 \x03(\t\"\x95\x02\n\tCondition\x12\x11\n\tattribute\x18\x01 \x01(\t\x12(\n\x06\x61ny_of\x18\x02 \x01(\x0b\x32\x16.unbraid.v1.TextValuesH\x00\x12(\n\x06\x61ll_of\x18\x03 \x01(\x0b\x32\x16.unbraid.v1.TextValuesH\x00\x12)\n\x07none_of\x18\x04 \x01(\x0b\x32\x16.unbraid.v1.TextValuesH\x00\x12/\n\x0cnumber_range\x18\x05 \x01(\x0b\x32\x17.unbraid.v1.NumberRangeH\x00\x12+\n\ntime_range\x18\x06 \x01(\x0b\x32\x15.unbraid.v1.TimeRangeH\x00\x12\x10\n\x06is_set\x18\x07 \x01(\x08H\x00\x42\x06\n\x04test\"\x1c\n\nTextValues\x12\x0e\n\x06values\x18\x01 \x03(\t\"m\n\x0bNumberRange\x12\x10\n\x03min\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x10\n\x03max\x18\x02 \x01(\x01H\x01\x88\x01\x01\x12\x14\n\x0c\x65xcludes_min\x18\x03 \x01(\x08\x12\x14\n\x0c\x65xcludes_max\x18\x04 \x01(\x08\x42\x06\n\x04_minB\x06\n\x04_max\"i\n\tTimeRange\x12.\n\nstart_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*\x84\x01\n\nSearchPlan\x12\x1b\n\x17SEARCH_PLAN_UNSPECIFIED\x10\x00\x12\x15\n\x11SEARCH_PLAN_INDEX\x10\x01\x12\x14\n\x10SEARCH_PLAN_SCAN\x10\x02\x12\x15\n\x11SEARCH_PLAN_LISTS\x10\x03\x12\x15\n\x11SEARCH_PLAN_CODES\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'unbraid.v1.filter_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SEARCHPLAN']._serialized_start=679
-  _globals['_SEARCHPLAN']._serialized_end=788
+  _globals['_SEARCHPLAN']._serialized_start=680
+  _globals['_SEARCHPLAN']._serialized_end=812
   _globals['_FILTER']._serialized_start=72
   _globals['_FILTER']._serialized_end=149
   _globals['_CONDITION']._serialized_start=152

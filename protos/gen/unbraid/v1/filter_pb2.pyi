@@ -34,6 +34,8 @@ class _SearchPlanEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SearchPlan
     """Every item that may come back was compared with."""
     SEARCH_PLAN_LISTS: _SearchPlan.ValueType  # 3
     """Those items that may come back were compared with which lie in the parts of the index nearest to the interests."""
+    SEARCH_PLAN_CODES: _SearchPlan.ValueType  # 4
+    """Every item that may come back was compared with in a few bits, the best of them exactly: a filter that came again."""
 
 class SearchPlan(_SearchPlan, metaclass=_SearchPlanEnumTypeWrapper):
     """How the items near an interest were searched for."""
@@ -46,6 +48,8 @@ SEARCH_PLAN_SCAN: SearchPlan.ValueType  # 2
 """Every item that may come back was compared with."""
 SEARCH_PLAN_LISTS: SearchPlan.ValueType  # 3
 """Those items that may come back were compared with which lie in the parts of the index nearest to the interests."""
+SEARCH_PLAN_CODES: SearchPlan.ValueType  # 4
+"""Every item that may come back was compared with in a few bits, the best of them exactly: a filter that came again."""
 Global___SearchPlan: _TypeAlias = SearchPlan  # noqa: Y015
 
 @_typing.final
