@@ -62,7 +62,7 @@ def slope_h(samples: Sequence[Sample], name: str) -> tuple[float, float]:
     """How much of something a process gains in an hour, and half the width of the 95% interval."""
     period_N = np.array([sample.time_s - samples[0].time_s for sample in samples]) // ACTIVATE_S
     # The last period may be a short one.
-    of_period = [np.flatnonzero(period_N == period) for period in range(int(period_N[-1]))]
+    of_period = [np.flatnonzero(period_N == period).tolist() for period in range(int(period_N[-1]))]
     hour_P = np.array([np.mean([samples[n].time_s for n in part]) for part in of_period]) / 3_600
     value_P = np.array([np.mean([getattr(samples[n], name) for n in part]) for part in of_period])
     centred_P = hour_P - hour_P.mean()

@@ -20,7 +20,8 @@ from unbraid_index.making import IndexMaker
 from unbraid_index.progress import unwatched
 
 SIZE, DIMENSION = 6_000, 16
-MAPPED = [family.name for family in FAMILIES if family.mapped]
+# A flat index is searched in the vectors of the release, which lie at even addresses.
+SEARCHED_IN_THE_FILE = [family.name for family in FAMILIES if family.mapped and family.name != "flat"]
 
 MakeVectors = Callable[..., FloatArray]
 
@@ -76,7 +77,7 @@ def mapped_kib(path: Path, field: str) -> int:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-@pytest.mark.parametrize("family", MAPPED, indirect=True)
+@pytest.mark.parametrize("family", SEARCHED_IN_THE_FILE, indirect=True)
 def test_searchers_share_the_pages_of_the_file(
     family: str, path: Path, item_vectors_ID: FloatArray, unit_vectors: MakeVectors
 ) -> None:
