@@ -114,5 +114,5 @@ def _around(item_vectors_ID: ItemVectors, vector_D: FloatArray, share: float) ->
     """In blocks, so that compact vectors are never widened as a whole."""
     starts = range(0, len(item_vectors_ID), BLOCK)
     nearness_I = np.concatenate([item_vectors_ID[start : start + BLOCK] @ vector_D for start in starts])
-    yield f"{share} near", nearness_I > np.quantile(nearness_I, 1.0 - share)
-    yield f"{share} far from", nearness_I < np.quantile(nearness_I, share)
+    yield f"{share} near", nearness_I >= np.quantile(nearness_I, 1.0 - share)
+    yield f"{share} far from", nearness_I <= np.quantile(nearness_I, share)
