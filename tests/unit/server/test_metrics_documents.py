@@ -24,6 +24,7 @@ from unbraid_server.server import Server
 from unbraid_server.settings import ServerSettings
 from unbraid_server.sqlite_catalogue import SqliteCatalogueStore
 from unbraid_server.sqlite_state import SqliteStateStore
+from unbraid_server.worker_metrics import WorkerMetrics
 
 DOCS = Path(__file__).parents[3] / "docs"
 QUESTION = pb.RecommendRequest(
@@ -35,14 +36,15 @@ WORDS = {"by", "sum", "avg", "min", "max", "count", "rate", "increase", "histogr
 
 @pytest.fixture(scope="module")
 def exported(release_v1: Path, state_v1: SqliteStateStore, unchanged: SqliteCatalogueStore) -> dict[str, Metric]:
-    """The families of a server that has answered a call, by name."""
+    """The families of a server that has answered a call, by name, and those that a supervisor adds."""
     model = load_model(open_release(release_v1), Device.CPU, InterestCache(10**6))
     server = Server(ActiveModel(model, unchanged), state_v1, ServerSettings(port=0), open_log("error"))
     with grpc.insecure_channel(f"127.0.0.1:{server.start()}") as channel:
         RecommendationServiceStub(channel).Recommend(QUESTION)
     families = {family.name: family for family in server.metrics.registry.collect()}
     server.stop(grace_s=0)
-    return families
+    of_supervisor = WorkerMetrics(ports=dict, ended_count=lambda: 0)
+    return families | {family.name: family for family in of_supervisor.collect()}
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +83,7 @@ def labels(query: str) -> set[str]:
 
 def test_there_are_queries() -> None:
     assert len(list(dashboard_queries())) >= 30
-    assert len(list(alert_queries())) == 7
+    assert len(list(alert_queries())) == 8
 
 
 @pytest.mark.parametrize("query", QUERIES)
