@@ -154,7 +154,8 @@ def test_every_setting_is_documented_with_its_default() -> None:
     rows = []
     for name, field in ServerSettings.model_fields.items():
         assert field.description
-        default = "" if field.default is None else f"`{field.default}`"
+        value = str(field.default).lower() if isinstance(field.default, bool) else field.default
+        default = "" if value is None else f"`{value}`"
         rows.append(f"| `{name}` | {default} | {' '.join(field.description.split())} |")
     table = "\n".join(["| setting | default | meaning |", "|---|---|---|", *rows])
     assert table in REFERENCE.read_text(encoding="utf-8"), f"{REFERENCE} needs this table:\n{table}"

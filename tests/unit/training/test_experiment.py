@@ -108,12 +108,21 @@ def keys(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, object
 
 
 def shown(default: object) -> str:
-    """A default as the table has it; tables inside of an array stand on one line."""
-    if default in (None, PydanticUndefined):
-        return ""
-    if isinstance(default, tuple):
-        return f"`{[each.model_dump() if isinstance(each, BaseModel) else each for each in default]}`"
-    return f"`{default}`"
+    """A default as the table has it."""
+    return "" if default in (None, PydanticUndefined) else f"`{in_toml(default)}`"
+
+
+def in_toml(value: object) -> str:
+    """A value as a file has it, but for the quotes of strings; tables inside of an array stand on one line."""
+    match value:
+        case bool():
+            return str(value).lower()
+        case tuple():
+            return f"[{', '.join(map(in_toml, value))}]"
+        case BaseModel():
+            return f"{{{', '.join(f'{name} = {in_toml(each)}' for name, each in value)}}}"
+        case _:
+            return str(value)
 
 
 @pytest.mark.parametrize(("key", "default"), list(keys(Experiment)))
