@@ -23,10 +23,10 @@ PUBLIC_NAMES = {
     "unbraid_core.item_change": "AttributeValue Item ItemChange ItemVector",
     "unbraid_core.ports": "CatalogueStore Encoder Event Ranker Searcher StateStore UserEvent",
     "unbraid_core.release": """
-        FORMAT_VERSION EncoderSpec Export ExportManifest FileEntry FilterCodes FilterCosts IndexSpec
-        ItemEncoderSpec Lease Probe RankerSpec Release ReleaseManifest ReleaseStore ReleaseSummary
-        SignatureCheck Staging TrainingRecord Verdict collect_releases folded_sequence open_export
-        open_release publish_export publish_release
+        FORMAT_VERSION EncoderSpec Export ExportManifest FileEntry FilterCodes FilterCosts IndexSpec ItemEncoderSpec
+        Lease Probe RankerSpec Release ReleaseManifest ReleaseStore ReleaseSummary SignatureCheck Staging
+        TrainingRecord Verdict collect_releases folded_sequence open_export open_release publish_export
+        publish_release
     """,
     "unbraid_core.types": """
         Basis BoolArray DoubleArray FloatArray History HistoryBatch IntArray InterestBatch Interests Precision Profile
