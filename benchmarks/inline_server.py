@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-import unbraid_server.server
 from unbraid_core.release import ReleaseStore
 from unbraid_core.types import Query, Ranking
 from unbraid_server.active_model import ActiveModel
@@ -24,6 +23,7 @@ from unbraid_server.sqlite_catalogue import SqliteCatalogueStore
 from unbraid_server.sqlite_state import SqliteStateStore
 
 Answer = TypeVar("Answer")
+Response = TypeVar("Response")
 
 
 class Inline(Batcher):
@@ -36,9 +36,11 @@ class Inline(Batcher):
         _caller: Caller,
         _client: str,
         finish: Callable[[list[Ranking]], Answer],
-    ) -> Answer:
+        write: Callable[[Sequence[Answer]], Sequence[Response]],
+    ) -> Response:
         """See ``Batcher.answer``."""
-        return finish(model.pipeline.recommend(queries))
+        [response] = write([finish(model.pipeline.recommend(queries))])
+        return response
 
 
 def main() -> None:
@@ -49,9 +51,9 @@ def main() -> None:
     folder = releases.parent
     settings = ServerSettings(releases=releases, state=folder / "inline.db", port=port, interest_cache_mb=0)
     model = load_model(ReleaseStore(releases).open(), Device.CPU)
-    unbraid_server.server.Batcher = Inline  # type: ignore[attr-defined]
     active = ActiveModel(model, SqliteCatalogueStore(settings.catalogue_file))
-    server = Server(active, SqliteStateStore(settings.state), settings, open_log("warning"), now=time.time)
+    state, log = SqliteStateStore(settings.state), open_log("warning")
+    server = Server(active, state, settings, log, now=time.time, batcher_type=Inline)
     server.start()
     server.wait()
 

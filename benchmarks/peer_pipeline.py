@@ -13,7 +13,7 @@ from unbraid_server.allocator import keep_memory_together
 from unbraid_server.device import Device
 from unbraid_server.model import load_model
 from unbraid_server.recommender import Answer
-from unbraid_server.responses import recommend_response
+from unbraid_server.responses import recommend_responses
 
 __all__ = ["PeerPipeline"]
 
@@ -29,7 +29,6 @@ class PeerPipeline:
         """RecommendResponses to some RecommendRequests, all together."""
         queries = [parsed_query(self._model, pb.RecommendRequest.FromString(request)) for request in requests]
         rankings = self._model.pipeline.recommend(queries)
-        return [
-            recommend_response(Answer(self._model, query, ranking, 0))
-            for query, ranking in zip(queries, rankings, strict=True)
-        ]
+        return recommend_responses(
+            [Answer(self._model, query, ranking, 0) for query, ranking in zip(queries, rankings, strict=True)]
+        )

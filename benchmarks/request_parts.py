@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from unbraid.v1 import recommendation_pb2 as pb
-from unbraid_core.evidence import weigh_evidence
+from unbraid_core.evidence import weigh_all
 from unbraid_core.release import ReleaseStore
 from unbraid_core.types import Query
 from unbraid_server.allocator import keep_memory_together
@@ -29,7 +29,7 @@ from unbraid_server.model import Model, load_model
 from unbraid_server.recommendation_wire import written_recommendations
 from unbraid_server.recommender import Answer
 from unbraid_server.requests import EventColumns, parse_recommend
-from unbraid_server.responses import RECOMMENDATIONS, recommend_response
+from unbraid_server.responses import RECOMMENDATIONS, recommend_responses
 
 REQUESTS, BATCH, ROUNDS = 256, 32, 9
 
@@ -45,20 +45,22 @@ def parts(model: Model, requests: list[pb.RecommendRequest]) -> Iterable[tuple[s
         for query, ranking in zip(queries, model.pipeline.recommend(queries), strict=True)
     ]
     known = [(answer.ranking.interests, answer.query.now_s) for answer in answers if answer.ranking.interests]
+    batches = [answers[start : start + BATCH] for start in range(0, REQUESTS, BATCH)]
     half_life_s_K = model.pipeline.half_life_s_K
     yield "pipeline, 1 at once", partial(in_batches, model, queries, 1)
     yield f"pipeline, {BATCH} at once", partial(in_batches, model, queries, BATCH)
     yield "message of bytes", lambda: [pb.RecommendRequest.FromString(message) for message in sent]
     yield "question of a message", lambda: [parse_recommend(request) for request in requests]
     yield "history of the events", lambda: [model.history(c.item_ids, c.times_s, c.actions, None) for c in columns]
-    yield "response", lambda: [recommend_response(answer) for answer in answers]
+    yield "response, 1 at once", lambda: [recommend_responses([answer]) for answer in answers]
+    yield f"response, {BATCH} at once", lambda: [recommend_responses(batch) for batch in batches]
     yield (
         "in it: recommendations",
-        lambda: [written_recommendations(RECOMMENDATIONS, model.shown, answer.ranking) for answer in answers],
+        lambda: [written_recommendations(RECOMMENDATIONS, model.shown, [each.ranking for each in b]) for b in batches],
     )
     yield (
         "in it: weighing the evidence",
-        lambda: [weigh_evidence(interests, now_s, half_life_s_K, 3) for interests, now_s in known],
+        lambda: [weigh_all(known[start : start + BATCH], half_life_s_K, 3) for start in range(0, REQUESTS, BATCH)],
     )
 
 

@@ -2,8 +2,8 @@
 
 It has no thread and never waits for company. Who comes while nothing is answered is answered at once, alone, in its own
 thread. Who comes meanwhile waits; when an answer is done, the first of those that wait answers for all of them, up to a
-limit. Whoever answers also finishes the answers, which is making responses of them: done one after the other they take
-much less time than in as many threads that wake up together.
+limit. Whoever answers also writes the responses, all together: that takes much less time than in as many threads that
+wake up together.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import groupby, islice
+from operator import attrgetter
 from threading import Lock
 from typing import Any, Protocol, TypeVar
 
@@ -27,6 +28,7 @@ SMOOTHING = 0.2
 LEAST_RETRY_S = 0.01
 
 Answer = TypeVar("Answer")
+Response = TypeVar("Response")
 
 
 class Caller(Protocol):
@@ -47,10 +49,11 @@ class _Job:
     queries: Sequence[Query]
     caller: Caller
     finish: Callable[[list[Ranking]], Any]
+    write: Callable[[Sequence[Any]], Sequence[Any]]
     turn: Lock
     batch: list[_Job] = field(default_factory=list)  # what this job has to answer, itself first
     rankings: list[Ranking] = field(default_factory=list)
-    answer: Any = None  # what ``finish`` returned
+    answer: Any = None  # what ``write`` returned for it
     record: BatchRecord | None = None
     error: Exception | None = None
 
@@ -87,7 +90,7 @@ class Batcher:
 
     def recommend(self, model: Model, queries: Sequence[Query], caller: Caller, client: str) -> list[Ranking]:
         """Answer queries with one model, together with others that are asked meanwhile: see ``answer``."""
-        return self.answer(model, queries, caller, client, list)
+        return self.answer(model, queries, caller, client, _rankings, _of_each)
 
     def answer(
         self,
@@ -96,7 +99,8 @@ class Batcher:
         caller: Caller,
         client: str,
         finish: Callable[[list[Ranking]], Answer],
-    ) -> Answer:
+        write: Callable[[Sequence[Answer]], Sequence[Response]],
+    ) -> Response:
         """Answer queries with one model, together with others that are asked meanwhile.
 
         Args:
@@ -104,8 +108,8 @@ class Batcher:
             queries: at least one; what is wrong with one fails all of this call and no other call.
             caller: who waits for the answer.
             client: who shares the queue fairly with the others.
-            finish: makes of the rankings what is returned; it is called once or, after an error, again, in the thread
-                of whichever call answers.
+            finish: makes of the rankings an answer, in the thread of whichever call answers; after an error, again.
+            write: makes of the answers of several calls that have the same ``write`` what each of them gets.
 
         Raises:
             Overloaded: too much waits already, or the wait would be longer than the caller has.
@@ -113,7 +117,7 @@ class Batcher:
             InvalidInput: as ``Pipeline.recommend``.
         """
         asked_s = time.perf_counter()
-        job = _Job(model, queries, caller, finish, Lock())
+        job = _Job(model, queries, caller, finish, write, Lock())
         job.turn.acquire()
         self._enter(job, client)
         job.turn.acquire()
@@ -124,8 +128,8 @@ class Batcher:
         self._watch.taken(Turn(queries, asked_s, job.rankings, job.record))
         if job.error is not None:
             raise job.error
-        answer: Answer = job.answer
-        return answer
+        response: Response = job.answer
+        return response
 
     def _enter(self, job: _Job, client: str) -> None:
         """Give the job its turn where nothing is answered, else let it wait."""
@@ -165,7 +169,10 @@ class Batcher:
             record.marks.enter("respond")
             for job in batch:
                 job.rankings = list(islice(rankings, len(job.queries)))
-                job.answer = job.finish(job.rankings)
+            for write, jobs in groupby(batch, attrgetter("write")):
+                alike = list(jobs)
+                for job, answer in zip(alike, write([job.finish(job.rankings) for job in alike]), strict=True):
+                    job.answer = answer
         except Exception as error:  # noqa: BLE001 - it is raised again in the thread of each job
             if len(batch) == 1:
                 batch[0].error = error
@@ -206,6 +213,14 @@ class Batcher:
             else:
                 gone.append(job)
         return batch
+
+
+def _rankings(rankings: list[Ranking]) -> list[Ranking]:
+    return rankings
+
+
+def _of_each(rankings: Sequence[list[Ranking]]) -> Sequence[list[Ranking]]:
+    return rankings
 
 
 def _overloaded(problem: str, wait_s: float) -> Overloaded:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from functools import cache
+from itertools import islice
 
 import numpy as np
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -35,34 +37,38 @@ EVIDENCE_NUMBERS = Records(
 
 def written_interests(
     openings: Openings,
-    interests: Interests,
+    users: Sequence[Interests],
     half_life_s_K: DoubleArray,
     shown: ShownItems,
-    evidence: Evidence,
+    evidence: Sequence[Evidence],
     *,
     include_vectors: bool,
-) -> bytes:
-    """All interests of a response.
+) -> list[bytes]:
+    """All interests of each response.
 
     Args:
         openings: of the field of the response that holds them.
-        interests: of the user.
+        users: whose interests; at least one.
         half_life_s_K: of each interest.
         shown: the items behind the interests.
-        evidence: of these interests.
+        evidence: of each user.
         include_vectors: whether the unit vectors go along.
     """
-    parts: list[bytes] = []
-    numbers = INTEREST_NUMBERS.write([interests.mass_K, np.exp(interests.log_share_K)])
-    for k, (half_life_s, mass_and_share, events) in enumerate(
-        zip(half_life_s_K.tolist(), numbers, _written_evidence(shown, evidence), strict=True)
-    ):
-        interest = _same_for_all(k, half_life_s) + mass_and_share
-        if include_vectors:
-            vector = interests.vectors_KD[k].astype("<f4").tobytes()
-            interest += opening(FIELDS["vector"], len(vector)) + vector
-        parts += openings[len(interest) + len(events)], interest, events
-    return b"".join(parts)
+    log_share_N = np.concatenate([interests.log_share_K for interests in users])
+    numbers = INTEREST_NUMBERS.write([np.concatenate([interests.mass_K for interests in users]), np.exp(log_share_N)])
+    heads = [_same_for_all(k, half_life_s) for k, half_life_s in enumerate(half_life_s_K.tolist())]
+    numbers_and_evidence = zip(numbers, _written_evidence(shown, evidence), strict=True)
+    written = []
+    for interests in users:
+        parts: list[bytes] = []
+        for k, (mass_and_share, events) in enumerate(islice(numbers_and_evidence, len(heads))):
+            interest = heads[k] + mass_and_share
+            if include_vectors:
+                vector = interests.vectors_KD[k].astype("<f4").tobytes()
+                interest += opening(FIELDS["vector"], len(vector)) + vector
+            parts += openings[len(interest) + len(events)], interest, events
+        written.append(b"".join(parts))
+    return written
 
 
 @cache
@@ -71,18 +77,22 @@ def _same_for_all(k: int, half_life_s: float) -> bytes:
     return pb.Interest(index=k, half_life=duration(half_life_s)).SerializeToString()
 
 
-def _written_evidence(shown: ShownItems, evidence: Evidence) -> list[bytes]:
-    """The evidence of each interest."""
+def _written_evidence(shown: ShownItems, evidence: Sequence[Evidence]) -> list[bytes]:
+    """The evidence of each interest of each user, one user behind the other."""
+
+    def column(of: Callable[[Evidence], DoubleArray]) -> DoubleArray:
+        return np.concatenate([of(each).ravel() for each in evidence])
+
     records = EVIDENCE_NUMBERS.write(
         [
-            *seconds_and_nanos(evidence.time_s_KE.ravel()),
-            evidence.assignment_KE.ravel(),
-            evidence.weight_KE.ravel(),
+            *seconds_and_nanos(column(lambda each: each.time_s_KE)),
+            column(lambda each: each.assignment_KE),
+            column(lambda each: each.weight_KE),
         ]
     )
-    size = EVIDENCE_NUMBERS.size
-    parts: list[bytes] = []
-    for item, record in zip(shown.evidence(evidence.row_KE.ravel()), records, strict=True):
-        parts += EVIDENCE[len(item) + size], item, record
-    part_count = len(parts) // len(evidence.row_KE)
-    return [b"".join(parts[start : start + part_count]) for start in range(0, len(parts), part_count)]
+    items = shown.evidence(np.concatenate([each.row_KE.ravel() for each in evidence]))
+    parts = [b""] * (3 * len(items))
+    parts[0::3] = [EVIDENCE[len(item) + EVIDENCE_NUMBERS.size] for item in items]
+    parts[1::3], parts[2::3] = items, records
+    following = iter(parts)
+    return [b"".join(islice(following, 3 * len(row_E))) for each in evidence for row_E in each.row_KE]

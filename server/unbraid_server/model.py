@@ -196,7 +196,7 @@ def load_model(
         released=pipeline,
         delta=delta,
         catalogue=catalogue,
-        shown=ShownItems(catalogue, delta.released_count),
+        shown=ShownItems.of(catalogue, delta.released_count),
         pipeline=replace(pipeline, cache=cache),
         device=encoder.device,
         retrieval=retrieval,

@@ -10,7 +10,7 @@ from unbraid.v1 import recommendation_pb2 as pb
 from unbraid_core.errors import InvalidInput, UnbraidError
 from unbraid_server.error_status import status_message
 from unbraid_server.recommender import Outcome
-from unbraid_server.responses import recommend_response
+from unbraid_server.responses import recommend_responses
 from unbraid_server.wire import key, varint
 
 __all__ = ["batch_recommend_response", "stream_recommend_responses"]
@@ -27,12 +27,12 @@ STREAM_RESPONSE = pb.StreamedOutcome.DESCRIPTOR.fields_by_name["response"]
 def batch_recommend_response(release_id: str, outcomes: Sequence[Outcome]) -> bytes:
     """A BatchRecommendResponse."""
     parts = [pb.BatchRecommendResponse(release_id=release_id).SerializeToString()]
-    for position, outcome in enumerate(outcomes):
+    for position, outcome in enumerate(_written(outcomes)):
         if isinstance(outcome, UnbraidError):
             status = status_message(_within(f"requests[{position}]", outcome))
             written = [pb.RecommendOutcome(error=status).SerializeToString()]
         else:
-            written = _field(BATCH_RESPONSE, [recommend_response(outcome)])
+            written = _field(BATCH_RESPONSE, [outcome])
         parts += _field(BATCH_OUTCOMES, written)
     return b"".join(parts)
 
@@ -41,13 +41,13 @@ def stream_recommend_responses(question_ids: Sequence[str], outcomes: Sequence[O
     """One StreamRecommendResponse, or several where one would be large."""
     parts: list[bytes] = []
     size = 0
-    for question_id, outcome in zip(question_ids, outcomes, strict=True):
+    for question_id, outcome in zip(question_ids, _written(outcomes), strict=True):
         message = pb.StreamedOutcome(question_id=question_id)
         if isinstance(outcome, UnbraidError):
             message.error.CopyFrom(status_message(_within("request", outcome)))
             written = [message.SerializeToString()]
         else:
-            written = [message.SerializeToString(), *_field(STREAM_RESPONSE, [recommend_response(outcome)])]
+            written = [message.SerializeToString(), *_field(STREAM_RESPONSE, [outcome])]
         written = _field(STREAM_OUTCOMES, written)
         parts += written
         size += sum(map(len, written))
@@ -56,6 +56,13 @@ def stream_recommend_responses(question_ids: Sequence[str], outcomes: Sequence[O
             parts, size = [], 0
     if parts:
         yield b"".join(parts)
+
+
+def _written(outcomes: Sequence[Outcome]) -> Iterator[bytes | UnbraidError]:
+    """The response of every answer, and errors as they are."""
+    answers = [outcome for outcome in outcomes if not isinstance(outcome, UnbraidError)]
+    responses = iter(recommend_responses(answers) if answers else ())
+    return (outcome if isinstance(outcome, UnbraidError) else next(responses) for outcome in outcomes)
 
 
 def _within(path: str, error: UnbraidError) -> UnbraidError:

@@ -18,7 +18,7 @@ from unbraid_server.requests import parse_get_interests, parse_rank_items, parse
 from unbraid_server.responses import (
     get_interests_response,
     rank_items_response,
-    recommend_response,
+    recommend_responses,
     similar_items_response,
 )
 from unbraid_server.streams import Streams
@@ -42,7 +42,7 @@ class RecommendationService(RecommendationServiceServicer):
 
     def Recommend(self, request: pb.RecommendRequest, context: grpc.ServicerContext) -> bytes:  # type: ignore[override]
         """Recommend items; a user without a known history gets popular ones."""
-        return self._recommender.respond(request, context, client_name(context), recommend_response)
+        return self._recommender.respond(request, context, client_name(context), recommend_responses)
 
     def BatchRecommend(  # type: ignore[override]
         self, request: pb.BatchRecommendRequest, context: grpc.ServicerContext

@@ -85,7 +85,11 @@ class Recommender:
         self._now = now
 
     def respond(
-        self, request: pb.RecommendRequest, caller: Caller, client: str, write: Callable[[Answer], bytes]
+        self,
+        request: pb.RecommendRequest,
+        caller: Caller,
+        client: str,
+        write: Callable[[Sequence[Answer]], Sequence[bytes]],
     ) -> bytes:
         """Answer one question.
 
@@ -93,7 +97,7 @@ class Recommender:
             request: the question.
             caller: who waits for the answer.
             client: who shares the queue fairly with the others.
-            write: makes a response of the answer, in the thread of whichever call answers.
+            write: makes a response of each answer, in the thread of whichever call answers.
 
         Raises:
             UnbraidError: it cannot be answered.
@@ -107,12 +111,12 @@ class Recommender:
         if isinstance(posed, UnbraidError):
             raise posed
 
-        def written(rankings: list[Ranking]) -> bytes:
+        def answer(rankings: list[Ranking]) -> Answer:
             [ranking] = rankings
             self._recall.offer(model, posed.query, ranking)
-            return write(Answer(model, posed.query, ranking, posed.ignored_count))
+            return Answer(model, posed.query, ranking, posed.ignored_count)
 
-        return self._batcher.answer(model, [posed.query], caller, client, written)
+        return self._batcher.answer(model, [posed.query], caller, client, answer, write)
 
     def recommend(
         self, requests: Sequence[pb.RecommendRequest], caller: Caller, client: str

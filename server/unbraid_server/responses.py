@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from unbraid.v1 import filter_pb2
 from unbraid.v1 import recommendation_pb2 as pb
-from unbraid_core.evidence import weigh_evidence
+from unbraid_core.evidence import weigh_all
 from unbraid_core.similar_items import SimilarItems
 from unbraid_core.types import Basis, Interests, Profile, Query, SearchPlan
 from unbraid_server.interest_wire import written_interests
@@ -24,7 +24,7 @@ __all__ = [
     "PROFILES",
     "get_interests_response",
     "rank_items_response",
-    "recommend_response",
+    "recommend_responses",
     "similar_items_response",
 ]
 
@@ -52,27 +52,21 @@ SEARCH_PLANS = {
 }
 
 
-def recommend_response(answer: Answer) -> bytes:
-    """The answer to a RecommendRequest: a RecommendResponse."""
-    model, query, ranking = answer.model, answer.query, answer.ranking
-    response = pb.RecommendResponse(
-        release_id=model.release_id,
-        basis=BASIS[ranking.basis],
-        as_of_time=timestamp(query.now_s),
-        ignored_event_count=answer.ignored_count,
-        profile=PROFILES[ranking.profile],
-        search_plan=None if ranking.plan is None else SEARCH_PLANS[ranking.plan],
-        matching_item_count=ranking.matching_count,
-        exhausted=ranking.allowed_count < query.limit,
+def recommend_responses(answers: Sequence[Answer]) -> list[bytes]:
+    """The answers of one model to RecommendRequests: RecommendResponses, written together for half of the cost.
+
+    Args:
+        answers: at least one.
+    """
+    model = answers[0].model
+    items = written_recommendations(RECOMMENDATIONS, model.shown, [answer.ranking for answer in answers])
+    interests = _interests(
+        RECOMMENDED_INTERESTS,
+        model,
+        [(answer.ranking.interests, answer.query.now_s) for answer in answers],
+        RECOMMEND_EVIDENCE_LIMIT,
     )
-    if ranking.probability_R is not None and len(ranking.probability_R) > 0:
-        response.expected_precision = float(ranking.probability_R.mean())
-    written = response.SerializeToString() + written_recommendations(RECOMMENDATIONS, model.shown, ranking)
-    if ranking.interests is not None:
-        written += _interests(
-            RECOMMENDED_INTERESTS, model, query, ranking.interests, RECOMMEND_EVIDENCE_LIMIT, include_vectors=False
-        )
-    return written
+    return list(map(b"".join, zip(map(_beginning, answers), items, interests, strict=True)))
 
 
 def rank_items_response(answer: Answer, unknown_item_ids: Sequence[str]) -> bytes:
@@ -86,12 +80,9 @@ def rank_items_response(answer: Answer, unknown_item_ids: Sequence[str]) -> byte
         ignored_event_count=answer.ignored_count,
         profile=PROFILES[ranking.profile],
     ).SerializeToString()
-    written += written_recommendations(RANKED_ITEMS, model.shown, ranking)
-    if ranking.interests is not None:
-        written += _interests(
-            RANKED_INTERESTS, model, query, ranking.interests, RECOMMEND_EVIDENCE_LIMIT, include_vectors=False
-        )
-    return written
+    [items] = written_recommendations(RANKED_ITEMS, model.shown, [ranking])
+    [interests] = _interests(RANKED_INTERESTS, model, [(ranking.interests, query.now_s)], RECOMMEND_EVIDENCE_LIMIT)
+    return written + items + interests
 
 
 def similar_items_response(model: Model, similar: SimilarItems) -> pb.SimilarItemsResponse:
@@ -129,26 +120,51 @@ def get_interests_response(
         ignored_event_count=ignored_count,
         space_id=model.space_id,
     ).SerializeToString()
-    if interests is not None:
-        written += _interests(USER_INTERESTS, model, query, interests, evidence_limit, include_vectors=include_vectors)
-    return written
+    [strands] = _interests(
+        USER_INTERESTS, model, [(interests, query.now_s)], evidence_limit, include_vectors=include_vectors
+    )
+    return written + strands
+
+
+def _beginning(answer: Answer) -> bytes:
+    """All that there is once in a RecommendResponse."""
+    model, query, ranking = answer.model, answer.query, answer.ranking
+    response = pb.RecommendResponse(
+        release_id=model.release_id,
+        basis=BASIS[ranking.basis],
+        as_of_time=timestamp(query.now_s),
+        ignored_event_count=answer.ignored_count,
+        profile=PROFILES[ranking.profile],
+        search_plan=None if ranking.plan is None else SEARCH_PLANS[ranking.plan],
+        matching_item_count=ranking.matching_count,
+        exhausted=ranking.allowed_count < query.limit,
+    )
+    if ranking.probability_R is not None and len(ranking.probability_R) > 0:
+        response.expected_precision = float(ranking.probability_R.mean())
+    return response.SerializeToString()
 
 
 def _interests(
     openings: Openings,
     model: Model,
-    query: Query,
-    interests: Interests,
+    users: Sequence[tuple[Interests | None, float]],
     evidence_limit: int,
     *,
-    include_vectors: bool,
-) -> bytes:
+    include_vectors: bool = False,
+) -> list[bytes]:
+    """The interests of each response, at the ``now`` beside them; nothing where there are none."""
+    known = [(interests, now_s) for interests, now_s in users if interests is not None]
+    if not known:
+        return [b""] * len(users)
     half_life_s_K = model.pipeline.half_life_s_K
-    return written_interests(
-        openings,
-        interests,
-        half_life_s_K,
-        model.shown,
-        weigh_evidence(interests, query.now_s, half_life_s_K, evidence_limit),
-        include_vectors=include_vectors,
+    written = iter(
+        written_interests(
+            openings,
+            [interests for interests, _ in known],
+            half_life_s_K,
+            model.shown,
+            weigh_all(known, half_life_s_K, evidence_limit),
+            include_vectors=include_vectors,
+        )
     )
+    return [b"" if interests is None else next(written) for interests, _ in users]

@@ -86,6 +86,7 @@ class Server:
         log: for calls.
         now: epoch seconds.
         worker: which of the workers this one is.
+        batcher_type: what answers calls that come at the same time; benchmarks compare others with ours.
 
     Raises:
         InvalidInput: a file for TLS or authentication cannot be used.
@@ -102,6 +103,7 @@ class Server:
         log: FilteringBoundLogger,
         now: Callable[[], float] = time.time,
         worker: int = 1,
+        batcher_type: type[Batcher] = Batcher,
     ) -> None:
         self._host, self._port, self._address = settings.host, settings.port, settings.address
         self._shares_port = settings.worker_count > 1
@@ -113,7 +115,7 @@ class Server:
         self._recall = RecallMonitor(settings.recall_sample_share)
         self._traces = _traces(settings, log)
         figures = ServingFigures()
-        batcher = Batcher(settings.batch_limit, settings.queue_limit, watch=figures)
+        batcher = batcher_type(settings.batch_limit, settings.queue_limit, watch=figures)
         self.metrics = Metrics(active, self._recall, figures, batcher)
         # What cannot wait as a whole would be refused whenever something else is answered.
         together_limit = min(settings.batch_limit, settings.queue_limit)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from threading import Lock
 from typing import Self
 
@@ -18,22 +18,32 @@ __all__ = ["ShownItems"]
 MOST_KEPT_BYTES = 64 * 2**20
 """Of each kind of message; an entry takes about as much again."""
 
+NOTHING = b""
+
 
 class _Kept:
-    """Bytes by row, all forgotten when they are too many."""
+    """Messages by row, all forgotten when they are too many.
 
-    def __init__(self) -> None:
-        self.written: dict[int, bytes] = {}
+    In a list: each look into a dictionary is one into its table, one at the key, and only then one at the message, and
+    none of them is likely to be in the caches of the processor.
+
+    Attributes:
+        written: of each row; nothing where none is kept.
+    """
+
+    def __init__(self, row_count: int) -> None:
+        self.written = [NOTHING] * row_count
         self._size = 0
         self._lock = Lock()
 
-    def keep(self, written: dict[int, bytes]) -> None:
+    def keep(self, written: Mapping[int, bytes]) -> None:
         with self._lock:
             self._size += sum(map(len, written.values()))
             if self._size > MOST_KEPT_BYTES:
                 self._size = 0
-                self.written = {}
-            self.written.update(written)
+                self.written = [NOTHING] * len(self.written)
+            for row, message in written.items():
+                self.written[row] = message
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,13 +52,16 @@ class ShownItems:
 
     Attributes:
         catalogue: whose items.
-        released_count: rows before this one never change, whatever the catalogue becomes.
     """
 
     catalogue: LiveCatalogue
-    released_count: int
-    _recommended: _Kept = field(default_factory=_Kept)
-    _evidence: _Kept = field(default_factory=_Kept)
+    _recommended: _Kept
+    _evidence: _Kept
+
+    @classmethod
+    def of(cls, catalogue: LiveCatalogue, released_count: int) -> Self:
+        """Nothing is kept yet; rows from ``released_count`` on never are, because they may become other items."""
+        return cls(catalogue, _Kept(released_count), _Kept(released_count))
 
     def followed_by(self, catalogue: LiveCatalogue) -> Self:
         """Those of a later catalogue of the same release; what was kept of the released rows goes on being used."""
@@ -56,23 +69,11 @@ class ShownItems:
 
     def recommended(self, row_R: IntArray) -> list[bytes]:
         """Id, title and categories of a Recommendation, for each row."""
-        return self._written(row_R, self._recommended, self._write_recommended)
+        return _written(row_R, self._recommended, self._write_recommended)
 
     def evidence(self, row_N: IntArray) -> list[bytes]:
         """Id and title of an Evidence, for each row."""
-        return self._written(row_N, self._evidence, self._write_evidence)
-
-    def _written(self, row_N: IntArray, kept: _Kept, write: Callable[[IntArray], list[bytes]]) -> list[bytes]:
-        rows = row_N.tolist()
-        # Whoever forgets what is kept does so with a new dictionary, and not with this one.
-        known = kept.written
-        try:
-            return list(map(known.__getitem__, rows))
-        except KeyError:
-            missing_N = [row for row in dict.fromkeys(rows) if row not in known]
-        added = dict(zip(missing_N, write(np.array(missing_N)), strict=True))
-        kept.keep({row: written for row, written in added.items() if row < self.released_count})
-        return [added[row] if row in added else known[row] for row in rows]
+        return _written(row_N, self._evidence, self._write_evidence)
 
     def _write_recommended(self, row_N: IntArray) -> list[bytes]:
         catalogue = self.catalogue
@@ -88,3 +89,17 @@ class ShownItems:
             pb.Evidence(item_id=item_id, title=title).SerializeToString()
             for item_id, title in zip(self.catalogue.ids(row_N), self.catalogue.titles(row_N), strict=True)
         ]
+
+
+def _written(row_N: IntArray, kept: _Kept, write: Callable[[IntArray], list[bytes]]) -> list[bytes]:
+    rows = row_N.tolist()
+    # Whoever forgets what is kept does so with a new list, and not with this one.
+    known = kept.written
+    kept_count = len(known)
+    found = [known[row] if row < kept_count else NOTHING for row in rows]
+    if all(found):
+        return found
+    missing = list(dict.fromkeys(row for row, message in zip(rows, found, strict=True) if not message))
+    added = dict(zip(missing, write(np.array(missing)), strict=True))
+    kept.keep({row: message for row, message in added.items() if row < kept_count})
+    return [message or added[row] for row, message in zip(rows, found, strict=True)]

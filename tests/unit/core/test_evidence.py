@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unbraid_core.decay import log_mass, log_share
-from unbraid_core.evidence import weigh_evidence
+from unbraid_core.evidence import weigh_all, weigh_evidence
 from unbraid_core.types import DoubleArray, History, Interests
 
 DAY_S = 86400.0
@@ -78,6 +78,21 @@ def test_time_and_assignment_are_those_of_the_newest_event_on_the_item(drawn: tu
             newest = np.flatnonzero(interests.history.row_N == row)[-1]
             assert time_s == interests.history.time_s_N[newest]
             assert share == np.float64(interests.assignment_KL[k, newest])
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 2**32 - 1), st.integers(1, 60), st.floats(-DAY_S, DAY_S)), min_size=1, max_size=6)
+)
+def test_users_together_get_what_each_gets_alone(drawn: list[tuple[int, int, float]]) -> None:
+    half_life_s_K = np.array([DAY_S, 9 * DAY_S, 60 * DAY_S])
+    users = [(braid(seed, count, 3, oldest_s=90 * DAY_S)[0], NOW_S + later_s) for seed, count, later_s in drawn]
+
+    together = weigh_all(users, half_life_s_K, limit=4)
+
+    for found, (interests, now_s) in zip(together, users, strict=True):
+        alone = weigh_evidence(interests, now_s, half_life_s_K, limit=4)
+        for column in ("row_KE", "time_s_KE", "assignment_KE", "weight_KE"):
+            np.testing.assert_array_equal(getattr(found, column), getattr(alone, column))
 
 
 def test_weights_stay_exact_when_the_mass_is_long_below_the_float_range() -> None:

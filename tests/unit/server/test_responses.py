@@ -28,7 +28,7 @@ from unbraid_core.types import (
 )
 from unbraid_server.model import Model
 from unbraid_server.recommender import Answer
-from unbraid_server.responses import get_interests_response, recommend_response
+from unbraid_server.responses import get_interests_response, recommend_responses
 from unbraid_server.timestamps import duration, timestamp
 
 NOW_S = 1_780_000_000.123456
@@ -182,9 +182,24 @@ def test_a_written_answer_is_the_message_that_it_stands_for(
     ranking = data.draw(rankings(changed_model))
     query = Query(history=History.empty(), now_s=NOW_S, limit=limit)
 
-    written = recommend_response(Answer(changed_model, query, ranking, 3))
+    [written] = recommend_responses([Answer(changed_model, query, ranking, 3)])
 
     assert pb.RecommendResponse.FromString(written) == recommend_message(changed_model, ranking, limit)
+
+
+@given(data=st.data())
+@settings(max_examples=30, deadline=None)
+def test_answers_that_are_written_together_are_those_written_alone(changed_model: Model, data: st.DataObject) -> None:
+    answers = [
+        Answer(changed_model, Query(history=History.empty(), now_s=NOW_S, limit=limit), ranking, ignored_count)
+        for limit, (ranking, ignored_count) in enumerate(
+            data.draw(st.lists(st.tuples(rankings(changed_model), st.integers(0, 9)), min_size=2, max_size=6))
+        )
+    ]
+
+    together = recommend_responses(answers)
+
+    assert together == [written for answer in answers for written in recommend_responses([answer])]
 
 
 @given(data=st.data(), evidence_limit=st.integers(1, 8), include_vectors=st.booleans())
@@ -239,7 +254,7 @@ def test_every_field_of_an_answer_is_written(model_v1: Model) -> None:
     )
     query = Query(history=interests.history, now_s=NOW_S, limit=2)
 
-    recommended = pb.RecommendResponse.FromString(recommend_response(Answer(model_v1, query, ranking, 1)))
+    recommended = pb.RecommendResponse.FromString(*recommend_responses([Answer(model_v1, query, ranking, 1)]))
     taken_apart = pb.GetInterestsResponse.FromString(
         get_interests_response(model_v1, query, interests, 1, 1, include_vectors=True)
     )
@@ -285,6 +300,7 @@ def test_numbers_that_are_none_go_through(model_v1: Model) -> None:
         allowed_count=3,
     )
 
-    written = recommend_response(Answer(model_v1, Query(history=History.empty(), now_s=NOW_S, limit=3), ranking, 0))
+    query = Query(history=History.empty(), now_s=NOW_S, limit=3)
+    [written] = recommend_responses([Answer(model_v1, query, ranking, 0)])
 
     assert [each.score for each in pb.RecommendResponse.FromString(written).recommendations] == odd.tolist()
