@@ -23,6 +23,7 @@ from unbraid_server.active_model import ActiveModel
 from unbraid_server.batch_requests import MAX_ENTRIES, MAX_QUESTIONS
 from unbraid_server.batcher import Batcher
 from unbraid_server.call_boundary import CallBoundary
+from unbraid_server.call_threads import CallThreads
 from unbraid_server.catalogue_service import CatalogService
 from unbraid_server.catalogue_watcher import CatalogueWatcher
 from unbraid_server.cores import roam
@@ -43,7 +44,6 @@ from unbraid_server.signing import trusted_releases
 from unbraid_server.slow_calls import SlowCalls
 from unbraid_server.status_service import StatusService
 from unbraid_server.streams import Streams
-from unbraid_server.thread_pool import full_pool
 
 if TYPE_CHECKING:
     from unbraid_server.traces import Traces
@@ -121,8 +121,8 @@ class Server:
         together_limit = min(settings.batch_limit, settings.queue_limit)
         recommender = Recommender(active, state, batcher, together_limit, self._recall, now)
         self._streams = Streams(settings.max_streams, together_limit)
-        self._calls = full_pool(settings.max_concurrent_calls + SPARE_THREADS, "call")
-        self._slow_calls = full_pool(SLOW_CALL_THREADS, "slow-call", roam)
+        self._calls = CallThreads(settings.max_concurrent_calls + SPARE_THREADS, "call")
+        self._slow_calls = CallThreads(SLOW_CALL_THREADS, "slow-call", roam)
         self._server = self._grpc_server(active, settings, figures, log)
         status = StatusService(
             active,
@@ -159,7 +159,7 @@ class Server:
         return grpc.server(
             self._calls,
             interceptors=[
-                Door(settings.max_concurrent_calls, figures),
+                Door(settings.max_concurrent_calls, (self._calls, self._streams.threads), figures),
                 CallBoundary(log, active, figures, witnesses, apart),
                 MessageReader(),
                 *self._security.interceptors,

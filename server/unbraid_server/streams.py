@@ -10,8 +10,8 @@ import grpc
 
 from unbraid.v1 import recommendation_pb2 as pb
 from unbraid_core.errors import Overloaded, Unavailable
+from unbraid_server.call_threads import CallThreads
 from unbraid_server.question_window import QuestionWindow
-from unbraid_server.thread_pool import full_pool
 
 __all__ = ["Streams"]
 
@@ -32,8 +32,8 @@ class Streams:
 
     def __init__(self, limit: int, window: int) -> None:
         self._limit, self._window = limit, window
-        self.threads = full_pool(limit + 1, "stream")
-        self._readers = full_pool(limit, "stream-reader")
+        self.threads = CallThreads(limit + 1, "stream")
+        self._readers = CallThreads(limit, "stream-reader")
         self._lock = Lock()
         self._open: set[QuestionWindow] = set()
         self._is_stopping = False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import timedelta
+from queue import Queue
 from threading import Event as Flag
 from threading import Thread
 from typing import TYPE_CHECKING, NoReturn
@@ -145,6 +146,44 @@ def test_too_many_calls_at_once_are_refused(serve: Callable[..., Opened], refuse
     state.gate.set()
     assert call.result().release_id
     assert stub.Recommend(BY_ID, timeout=TIMEOUT_S).release_id, "the door is open again"
+
+
+def test_of_many_calls_that_come_together_no_more_are_let_in_than_may_be(
+    serve: Callable[..., Opened], refused: Refused
+) -> None:
+    state = GatedState()
+    _, stub = serve(state, ServerSettings(port=0, max_concurrent_calls=3))
+    ended: Queue[grpc.CallFuture[pb.RecommendResponse]] = Queue()
+    for _ in range(50):
+        stub.Recommend.future(BY_ID, timeout=TIMEOUT_S).add_done_callback(ended.put)
+    refusals = [refused(ended.get(timeout=TIMEOUT_S).result) for _ in range(47)]
+    assert {refusal.info.reason for refusal in refusals} == {"OVERLOADED"}
+    assert all(refusal.retry.retry_delay.ToTimedelta() > timedelta(0) for refusal in refusals)
+    state.gate.set()
+    assert all(ended.get(timeout=TIMEOUT_S).result().release_id for _ in range(3))
+
+
+def test_a_caller_that_asks_more_than_others_leaves_places_to_them(
+    serve: Callable[..., Opened], refused: Refused
+) -> None:
+    state = GatedState()
+    _, stub = serve(state, ServerSettings(port=0, max_concurrent_calls=4))
+
+    def ask(token: str) -> grpc.CallFuture[pb.RecommendResponse]:
+        return stub.Recommend.future(BY_ID, timeout=TIMEOUT_S, metadata=(("authorization", f"Bearer {token}"),))
+
+    def let_in(token: str) -> grpc.CallFuture[pb.RecommendResponse]:
+        state.entered.clear()
+        call = ask(token)
+        assert state.entered.wait(TIMEOUT_S)
+        return call
+
+    calls = [let_in("seldom"), let_in("often"), let_in("often")]
+    assert refused(ask("often").result).code is grpc.StatusCode.RESOURCE_EXHAUSTED
+    calls.append(let_in("seldom"))
+    assert refused(ask("seldom").result).code is grpc.StatusCode.RESOURCE_EXHAUSTED
+    state.gate.set()
+    assert all(call.result().release_id for call in calls)
 
 
 def test_a_message_beyond_the_limits_is_refused(serve: Callable[..., Opened], refused: Refused) -> None:
