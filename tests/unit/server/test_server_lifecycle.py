@@ -153,7 +153,7 @@ def test_of_many_calls_that_come_together_no_more_are_let_in_than_may_be(
 ) -> None:
     state = GatedState()
     _, stub = serve(state, ServerSettings(port=0, max_concurrent_calls=3))
-    ended: Queue[grpc.CallFuture[pb.RecommendResponse]] = Queue()
+    ended: Queue[grpc.Future[pb.RecommendResponse]] = Queue()
     for _ in range(50):
         stub.Recommend.future(BY_ID, timeout=TIMEOUT_S).add_done_callback(ended.put)
     refusals = [refused(ended.get(timeout=TIMEOUT_S).result) for _ in range(47)]
@@ -169,10 +169,10 @@ def test_a_caller_that_asks_more_than_others_leaves_places_to_them(
     state = GatedState()
     _, stub = serve(state, ServerSettings(port=0, max_concurrent_calls=4))
 
-    def ask(token: str) -> grpc.CallFuture[pb.RecommendResponse]:
+    def ask(token: str) -> grpc.Future[pb.RecommendResponse]:
         return stub.Recommend.future(BY_ID, timeout=TIMEOUT_S, metadata=(("authorization", f"Bearer {token}"),))
 
-    def let_in(token: str) -> grpc.CallFuture[pb.RecommendResponse]:
+    def let_in(token: str) -> grpc.Future[pb.RecommendResponse]:
         state.entered.clear()
         call = ask(token)
         assert state.entered.wait(TIMEOUT_S)
