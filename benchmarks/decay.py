@@ -40,7 +40,7 @@ from unbraid_training.score_fit import ALL_TIME_S
 from unbraid_training.trainer import Trainer
 from unbraid_training.validation import Validation, first_scoring, model_pipeline
 
-PLANTED_EPOCHS = 20
+PLANTED_EPOCHS = 8
 LEARNED, NONE = "learned", "none"
 METRICS = ("recall@50", "ndcg@50")
 Metrics = dict[str, DoubleArray]
@@ -66,6 +66,7 @@ def trained(train: Dataset, decay: DecayConfig, seed: int, epochs: int) -> Train
     trainer = Trainer(train, TrainConfig(seed=seed, decay=decay), log_popularity(train, ALL_TIME_S))
     for epoch in range(epochs):
         trainer.run_epoch(epoch, lambda: None)
+    trainer.settle_decay()
     return trainer
 
 

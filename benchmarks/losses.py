@@ -47,6 +47,7 @@ def trained(holdout: Holdout, loss: LossConfig, seed: int, epochs: int) -> tuple
     config = TrainConfig(seed=seed, loss=loss)
     trainer = Trainer(holdout.train, config, log_popularity(holdout.train, ALL_TIME_S))
     reports = [trainer.run_epoch(epoch, lambda: None) for epoch in range(epochs)]
+    trainer.settle_decay()
     return trainer, reports[-1], Validation(holdout, config).score(trainer.model, first_scoring(config))
 
 

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from unbraid_training.config import DecayConfig
 from unbraid_training.loss.choice import log_choice, log_share
+from unbraid_training.loss.whole_events import WholeEvents
 
 __all__ = ["NO_DECAY_S", "Decay"]
 
@@ -58,18 +59,15 @@ class Decay(nn.Module):
         log_share_BTK = log_share(assignment_BKL, mask_BL, age_s_BTL, self.half_life_s().detach())
         return log_choice(log_share_BTK, self.restlessness_logit.detach())
 
-    def loss(self, assignment_BKL: Tensor, mask_BL: Tensor, age_s_BL: Tensor, next_B: Tensor) -> Tensor:
+    def loss(self, events: WholeEvents, next_B: Tensor) -> Tensor:
         """Mean of -log chance of the interest of the next event, in nats; it teaches the decay alone.
 
         Args:
-            assignment_BKL: of the history.
-            mask_BL: where there is an event.
-            age_s_BL: seconds from each event to the next one.
+            events: of the histories, at the times of the next events.
             next_B: index of the interest that the next event belongs to.
         """
-        whole_BLK = nn.functional.one_hot(assignment_BKL.argmax(dim=1), assignment_BKL.shape[1])
-        share_B1K = log_share(whole_BLK.transpose(1, 2).float(), mask_BL, age_s_BL.unsqueeze(1), self.half_life_s())
-        return nn.functional.nll_loss(log_choice(share_B1K, self.restlessness_logit).squeeze(1), next_B)
+        log_share_BK = events.log_share(self.half_life_s())
+        return nn.functional.nll_loss(log_choice(log_share_BK, self.restlessness_logit), next_B)
 
     def keep_bounds(self) -> None:
         """Bring half-lives that a step carried over a bound back to it."""

@@ -78,8 +78,12 @@ class Examples:
 
     def epoch(self, rng: np.random.Generator) -> Iterator[TrainBatch]:
         """The batches of one epoch; the same generator state gives the same epoch."""
-        cut_N = rng.choice(self._cut_E, self._epoch_size, replace=False)
-        for start in range(0, self._epoch_size, self._config.batch_size):
+        return self.some(self._epoch_size, rng)
+
+    def some(self, count: int, rng: np.random.Generator) -> Iterator[TrainBatch]:
+        """At most so many examples, in batches, each cut at most once."""
+        cut_N = rng.choice(self._cut_E, min(count, len(self._cut_E)), replace=False)
+        for start in range(0, len(cut_N), self._config.batch_size):
             yield self._batch(cut_N[start : start + self._config.batch_size], rng)
 
     def _batch(self, cut_B: IntArray, rng: np.random.Generator) -> TrainBatch:

@@ -131,6 +131,7 @@ def _select(job: _Job) -> Selection:
             run.tell(lambda files: files.save("best", Snapshot(trainer.state(), reports)))
         run.tell(lambda files: files.save("select", Snapshot(trainer.state(), reports)))
     _resume(trainer, job, "best")
+    trainer.settle_decay()
     observer.begin("fitting the score", FIT_STEP_COUNT, 0)
     return run.ask(lambda files: _fit_score(trainer.model, validation, best_epoch(reports), files, observer))
 
@@ -162,6 +163,7 @@ def _refit(job: _Job, selection: Selection) -> Trainer:
         job.observer.epoch(reports[-1])
         job.run.tell(lambda files: files.log([*(selected.reports if selected else []), *reports]))
         job.run.tell(lambda files: files.save("refit", Snapshot(trainer.state(), reports)))
+    trainer.settle_decay()
     return trainer
 
 
@@ -189,10 +191,11 @@ def _origin_model(origin: Origin, number: int, job: _Job, selection: Selection) 
     trainer = _trainer(origin.holdout.train, job)
     if number == 1:
         _resume(trainer, job, "best")
-        return trainer.model
-    job.observer.begin(f"ranker, origin {number}: training", selection.epochs * trainer.examples.batch_count, 0)
-    for epoch in range(selection.epochs):
-        trainer.run_epoch(epoch, job.observer.advance)
+    else:
+        job.observer.begin(f"ranker, origin {number}: training", selection.epochs * trainer.examples.batch_count, 0)
+        for epoch in range(selection.epochs):
+            trainer.run_epoch(epoch, job.observer.advance)
+    trainer.settle_decay()
     return trainer.model
 
 

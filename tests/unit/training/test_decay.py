@@ -11,8 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from unbraid_core.decay import log_mass, log_share
 from unbraid_training.config import DAY_S, DecayConfig, TrainConfig
+from unbraid_training.data.splits import LastEvents
+from unbraid_training.data.synthetic import SyntheticSpec, plant
 from unbraid_training.decay import NO_DECAY_S, Decay
+from unbraid_training.item_statistics import log_popularity
+from unbraid_training.loss.whole_events import WholeEvents
+from unbraid_training.score_fit import ALL_TIME_S
+from unbraid_training.trainer import Trainer
 
 K = 3
 seeds = st.integers(0, 2**32 - 1)
@@ -75,12 +82,12 @@ def test_the_loss_is_that_of_the_interest_that_comes_next(seed: int) -> None:
         mass_K = np.bincount(whole_L, alive_L, K)
         share = mass_K[next_B[b]] / mass_K.sum()
         losses.append(-math.log((1 - restlessness) * share + restlessness / K))
-    found = decay.loss(
+    events = WholeEvents.of(
         torch.from_numpy(assignment_BLK.transpose(0, 2, 1).astype(np.float32)),
         torch.from_numpy(mask_BL),
         torch.from_numpy(age_s_BL.astype(np.float32)),
-        torch.from_numpy(next_B),
     )
+    found = decay.loss(events, torch.from_numpy(next_B))
     assert found.item() == pytest.approx(float(np.mean(losses)), rel=1e-3, abs=1e-4)
 
 
@@ -88,6 +95,42 @@ def test_the_loss_teaches_the_decay_and_leaves_the_assignment_alone() -> None:
     decay = Decay(DecayConfig(), 2)
     assignment_BKL = torch.tensor([[[0.9, 0.2], [0.1, 0.8]]], requires_grad=True)
     age_s_BL = torch.tensor([[2e5, 1e5]])
-    decay.loss(assignment_BKL, torch.tensor([[True, True]]), age_s_BL, torch.tensor([0])).backward()
+    decay.loss(WholeEvents.of(assignment_BKL, torch.tensor([[True, True]]), age_s_BL), torch.tensor([0])).backward()
     assert assignment_BKL.grad is None
     assert all(parameter.grad is not None and bool(parameter.grad.any()) for parameter in decay.trainable())
+
+
+@settings(max_examples=50)
+@given(seed=seeds)
+def test_the_shares_of_whole_events_are_those_of_serving(seed: int) -> None:
+    """Some events are nearly gone, and some interests have no event at all."""
+    rng = np.random.default_rng(seed)
+    length = int(rng.integers(1, 8))
+    half_life_s_K = np.exp(rng.uniform(np.log(1e6), np.log(1e8), K))
+    age_s_L = rng.uniform(0, 3e7, length)
+    whole_KL = np.eye(K, dtype=np.float32)[rng.integers(0, K, length)].T
+    expected_K = np.exp(log_share(log_mass(whole_KL, age_s_L, half_life_s_K)))
+    events = WholeEvents.of(
+        torch.from_numpy(np.pad(whole_KL, ((0, 0), (0, 2))))[None],
+        torch.from_numpy(np.arange(length + 2) < length)[None],
+        torch.from_numpy(np.pad(age_s_L, (0, 2)))[None].float(),
+    )
+    found_K = events.log_share(torch.from_numpy(half_life_s_K).float())[0]
+    assert found_K.isfinite().all()
+    assert found_K.exp().numpy() == pytest.approx(expected_K, abs=1e-4)
+
+
+@pytest.mark.parametrize("seed", range(1, 6))
+def test_the_settled_half_lives_are_those_that_were_planted(seed: int) -> None:
+    """Each within a factor of 1.5, also the slow one, whose mark a few thousand examples hardly show."""
+    planted = plant(SyntheticSpec(seed=seed))
+    train = LastEvents(10).apply(planted.dataset).train
+    trainer = Trainer(train, TrainConfig(dimension=16, seed=seed), log_popularity(train, ALL_TIME_S))
+    trainer.settle_decay()
+    row_I = torch.arange(len(train.catalogue))
+    interest_I = trainer.model.eval().interest_of(trainer.model.item_vectors(), row_I)
+    cluster_I = planted.cluster_of_item_I[planted.dataset.catalogue.rows(train.catalogue.item_ids)]
+    cluster_K = np.array([np.bincount(cluster_I[interest_I == interest]).argmax() for interest in range(4)])
+    ratio_K = trainer.model.half_life_s().detach().numpy() / planted.half_life_s_K[cluster_K]
+    assert sorted(cluster_K) == [0, 1, 2, 3]
+    assert np.abs(np.log(ratio_K)).max() < np.log(1.5)
