@@ -1,4 +1,4 @@
-"""Links of the documentation lead somewhere, and every page can be reached from the README."""
+"""What the documentation names is there: pages, headings and benchmarks; every page can be reached from the README."""
 
 from __future__ import annotations
 
@@ -40,6 +40,13 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert target.exists(), link
         assert target.is_relative_to(REPOSITORY), link
         assert not anchor or anchor in anchors(target), link
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_benchmarks_that_are_named_exist(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    named = re.findall(r"-m benchmarks\.(\w+)", text) + re.findall(r"python benchmarks/(\w+)\.py", text)
+    assert [each for each in named if not (REPOSITORY / "benchmarks" / f"{each}.py").is_file()] == []
 
 
 def test_every_page_can_be_reached_from_the_readme() -> None:
