@@ -23,7 +23,7 @@ class FairQueue(Generic[T]):
     """Clients are served in turn, each in its own order. Not safe for several threads: its owner has a lock.
 
     Where it is full, a newcomer takes the place of what came last from the client that waits for most, unless that is
-    the newcomer's own client.
+    the newcomer's own client. Nobody gives way to a newcomer that has no room even so.
 
     Args:
         capacity: how much may wait, in the unit of the weights.
@@ -35,14 +35,11 @@ class FairQueue(Generic[T]):
         self.weight = 0
 
     def put(self, client: str, entry: T, weight: int) -> list[T]:
-        """Add an entry, and return what has to leave for it: nothing, entries of others, or the entry itself."""
-        displaced: list[T] = []
-        while self.weight + weight > self._capacity:
-            own_weight = self._lines[client].weight if client in self._lines else 0
-            longest = max(self._lines, key=lambda name: self._lines[name].weight, default=client)
-            if longest == client or self._lines[longest].weight <= own_weight + weight:
-                return [*displaced, entry]
-            displaced.append(self._drop_newest(longest))
+        """Add an entry, and return what has to leave for it: nothing, entries of others, or the entry alone."""
+        losers = self._losers_to(client, weight)
+        if losers is None:
+            return [entry]
+        displaced = [self._drop_newest(loser) for loser in losers]
         line = self._lines.setdefault(client, _Line())
         line.entries.append((entry, weight))
         line.weight += weight
@@ -63,6 +60,25 @@ class FairQueue(Generic[T]):
         if line.entries:
             self._lines[client] = line
         return entry
+
+    def _losers_to(self, client: str, weight: int) -> list[str] | None:
+        """The clients that lose their newest entries to a newcomer, one by one; None where it has no room even so."""
+        losers: list[str] = []
+        excess = self.weight + weight - self._capacity
+        if excess <= 0:
+            return losers
+        held = {name: line.weight for name, line in self._lines.items()}
+        newest = {name: reversed(line.entries) for name, line in self._lines.items()}
+        fair_weight = held.get(client, 0) + weight
+        while excess > 0:
+            longest = max(held, key=held.__getitem__, default=client)
+            if longest == client or held[longest] <= fair_weight:
+                return None
+            _, lost = next(newest[longest])
+            held[longest] -= lost
+            excess -= lost
+            losers.append(longest)
+        return losers
 
     def _drop_newest(self, client: str) -> T:
         line = self._lines[client]

@@ -27,16 +27,15 @@ class QueueMachine(RuleBasedStateMachine):
     @rule(client=st.sampled_from(CLIENTS), weight=st.integers(1, 4))
     def put(self, client: str, weight: int) -> None:
         entry = (client, next(self.numbers), weight)
-        held_before = self.held(client)
-        for displaced in self.queue.put(client, entry, weight):
-            if displaced == entry:
-                longest = max(self.held(each) for each in CLIENTS)
-                assert longest <= held_before + weight, "only who holds more gives way"
-                break
+        left = self.queue.put(client, entry, weight)
+        if entry in left:
+            assert left == [entry], "nobody gives way to what is refused"
+            return
+        for displaced in left:
+            assert self.held(displaced[0]) > self.held(client) + weight, "only who holds more gives way"
             assert displaced == [each for each in self.waiting if each[0] == displaced[0]][-1], "the newest gives way"
             self.waiting.remove(displaced)
-        else:
-            self.waiting.append(entry)
+        self.waiting.append(entry)
 
     @precondition(lambda self: self.waiting)
     @rule()
@@ -73,6 +72,14 @@ def test_a_client_that_fills_the_queue_makes_room_for_another() -> None:
     assert queue.put("greedy", "g3", 1) == ["g3"]
     assert queue.put("modest", "m0", 1) == ["g2"]
     assert [queue.pop() for _ in range(3)] == ["g0", "m0", "g1"]
+
+
+def test_nobody_gives_way_to_what_is_refused_all_the_same() -> None:
+    queue: FairQueue[str] = FairQueue(CAPACITY)
+    for number in range(8):
+        assert queue.put("singles", f"s{number}", 1) == []
+    assert queue.put("batches", "b0", 6) == ["b0"]
+    assert queue.weight == 8
 
 
 def test_what_never_fits_is_refused() -> None:
