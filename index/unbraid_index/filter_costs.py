@@ -63,16 +63,17 @@ def _recall(planner: FilterPlanner, cases: Sequence[FilterCase], count: int) -> 
 def _timed(lists: RowLists, item_vectors_ID: ItemVectors, usual: FilterCase, count: int) -> FilterCosts:
     """Medians of the steps; with the largest share that may be missed."""
     row_A, query_BQD = np.flatnonzero(usual.allowed_I), usual.query_BQD
-    around = [Surroundings.of(lists, query_QD, usual.allowed_I) for query_QD in query_BQD]
+    share = len(row_A) / len(usual.allowed_I)
+    around = [Surroundings.of(lists, query_QD, usual.allowed_I, share) for query_QD in query_BQD]
     nearest = [each.nearest(len(row_A) // 10) for each in around]
-    listed = [each.listed_count(chosen_L) for each, chosen_L in zip(around, nearest, strict=True)]
-    listing_ns = median_ns(len(around), lambda b: around[b].rows(nearest[b]))
+    listed = [each.listed_count(chosen_QL) for each, chosen_QL in zip(around, nearest, strict=True)]
+    looking_ns = median_ns(len(around), lambda b: around[b].compared(item_vectors_ID, query_BQD[b], nearest[b]))
     scanning_ns = median_ns(LEAST_CALLS, lambda b: scan(item_vectors_ID, row_A, query_BQD[b], count))
     return FilterCosts(
         missed_share=MISSED_SHARES[0],
         spread_factor=_spread_factor(lists, item_vectors_ID, query_BQD),
         usual_ns=0.0,
-        listed_row_ns=listing_ns / statistics.median(listed),
+        listed_row_ns=looking_ns / statistics.median(listed),
         scanned_row_ns=scanning_ns / len(row_A),
     )
 

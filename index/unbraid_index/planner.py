@@ -1,12 +1,12 @@
 """How a search among allowed rows runs: the cheapest of three ways, by costs that were measured with the index.
 
 SCAN compares with every allowed row: exact, and hard to beat where few are allowed. CODES does so in 4 bits a
-dimension, once a filter has come again and again. LISTS compares with the allowed rows in inverted lists of the index:
-first in those nearest to the queries, then in others, until hardly any better ones are expected in the rest. Where that
-turns out to be most of what is allowed, it becomes one of the others.
+dimension, once a filter has come again and again. LISTS compares each query with the allowed rows in
+inverted lists of the index: first in those nearest to it, then in others, until hardly any better ones are expected in
+the rest. Where that turns out to be most of what is allowed, it becomes one of the others.
 
-SCAN and LISTS gather rows and multiply once for all queries of a call. FAISS can search among allowed rows with a
-selector, one query at a time; that takes longer even in the same lists.
+All gather rows and multiply. FAISS can search among allowed rows with a selector; that takes longer even in the same
+lists.
 """
 
 from __future__ import annotations
@@ -105,14 +105,16 @@ class FilterPlanner:
         # The fewer rows are allowed, the more lists it takes: about as the root of the share, where that was measured.
         if share < LEAST_SHARE or comparing_ns <= costs.usual_ns * math.sqrt(USUAL_SHARE / share):
             return None
-        around = Surroundings.of(lists, query_QD, allowed_I)
-        nearest_L = around.nearest(FIRST_ROWS * count)
-        row_QC, score_QC = scan(self._item_vectors_ID, around.rows(nearest_L), query_QD, count)
-        if row_QC.shape[1] < count:
+        around = Surroundings.of(lists, query_QD, allowed_I, share)
+        nearest_QL = around.nearest(FIRST_ROWS * count)
+        first = best_rows(*around.compared(self._item_vectors_ID, query_QD, nearest_QL), count)
+        if first[0].shape[1] < count or (first[0][:, -1] < 0).any():
             return None
-        further_L = around.promising(score_QC[:, -1], nearest_L, costs.missed_share * count, costs.spread_factor)
-        if costs.lists_ns(around.listed_count(further_L), around.allowed_count(further_L)) >= comparing_ns:
+        further_QL = around.promising(first[1][:, -1], nearest_QL, costs.missed_share * count, costs.spread_factor)
+        if not further_QL.any():
+            return first
+        if costs.lists_ns(around.listed_count(further_QL)) >= comparing_ns:
             return None
-        further = scan(self._item_vectors_ID, around.rows(further_L), query_QD, count)
-        row_QM = np.concatenate([row_QC, further[0]], axis=1)
-        return best_rows(row_QM, np.concatenate([score_QC, further[1]], axis=1), count)
+        further = around.compared(self._item_vectors_ID, query_QD, further_QL)
+        row_QM = np.concatenate([first[0], further[0]], axis=1)
+        return best_rows(row_QM, np.concatenate([first[1], further[1]], axis=1), count)

@@ -8,7 +8,7 @@ from unbraid_core.item_vectors import ItemVectors
 from unbraid_core.types import FloatArray, IntArray
 from unbraid_index.ordering import best_of_many
 
-__all__ = ["GATHERED_AT_ONCE", "gathered", "scan"]
+__all__ = ["GATHERED_AT_ONCE", "gathered", "inner_products", "scan"]
 
 SCORE_BYTES = 64 * 2**20
 GATHERED_AT_ONCE = 2_048
@@ -36,11 +36,14 @@ def scan(
     step = max(1, SCORE_BYTES // (len(row_A) * score_QC.itemsize))
     for start in range(0, len(query_QD), step):
         part = slice(start, start + step)
-        row_QC[part], score_QC[part] = best_of_many(row_A, _scores(item_vectors_ID, row_A, query_QD[part]), reach)
+        row_QC[part], score_QC[part] = best_of_many(
+            row_A, inner_products(item_vectors_ID, row_A, query_QD[part]), reach
+        )
     return row_QC, score_QC
 
 
-def _scores(item_vectors_ID: ItemVectors, row_A: IntArray, query_QD: FloatArray) -> FloatArray:
+def inner_products(item_vectors_ID: ItemVectors, row_A: IntArray, query_QD: FloatArray) -> FloatArray:
+    """Of each query with the vectors of some distinct ascending rows: float32 [Q, A]."""
     score_QA = np.empty((len(query_QD), len(row_A)), np.float32)
     room_GD = np.empty((GATHERED_AT_ONCE, item_vectors_ID.shape[1]), np.float32)
     for start in range(0, len(row_A), GATHERED_AT_ONCE):
@@ -51,7 +54,7 @@ def _scores(item_vectors_ID: ItemVectors, row_A: IntArray, query_QD: FloatArray)
 
 
 def gathered(item_vectors_ID: ItemVectors, row_G: IntArray, room_GD: FloatArray) -> FloatArray:
-    """The vectors of some rows: where they lie if that is side by side, else gathered into the room."""
+    """The vectors of distinct ascending rows: where they lie if that is side by side, else gathered into the room."""
     if not isinstance(item_vectors_ID, np.ndarray):
         room_GD[:] = item_vectors_ID[row_G]
         return room_GD

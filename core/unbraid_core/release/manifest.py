@@ -160,16 +160,18 @@ class FilterCosts(_Strict):
     missed_share: Annotated[float, Field(gt=0)]
     spread_factor: Annotated[float, Field(gt=0, description="how far inner products of real queries are spread")]
     usual_ns: Annotated[float, Field(ge=0, description="a call that looks into lists, half of the rows allowed")]
-    listed_row_ns: Annotated[float, Field(ge=0, description="each row of a list, to see whether it is allowed")]
+    listed_row_ns: Annotated[
+        float, Field(ge=0, description="each row of a list that a query looks into, half of them allowed")
+    ]
     scanned_row_ns: Annotated[float, Field(gt=0, description="each row that is compared with the queries of a call")]
 
     def scan_ns(self, allowed_count: int) -> float:
         """Of comparing with every allowed row."""
         return allowed_count * self.scanned_row_ns
 
-    def lists_ns(self, listed_count: int, allowed_count: float) -> float:
-        """Of looking into lists that hold so many rows, and so many allowed ones."""
-        return listed_count * self.listed_row_ns + allowed_count * self.scanned_row_ns
+    def lists_ns(self, listed_count: int) -> float:
+        """Of looking into lists that hold so many rows, counted for each query."""
+        return listed_count * self.listed_row_ns
 
 
 class FilterCodes(_Strict):
