@@ -17,8 +17,8 @@ ROW_BITS = 32
 MAGNITUDE = np.int32(0x7FFFFFFF)
 GROUP = 16
 """So many scores are first seen by the largest of them alone."""
-WORTH_GROUPING = 2
-"""Groups for each wanted row, from which on fewer sorted scores pay for finding them."""
+LEAST_GROUPED = 6_000
+"""Of fewer scores, all are packed."""
 
 
 def best_rows(row_QN: IntArray, score_QN: FloatArray, count: int) -> tuple[IntArray, FloatArray]:
@@ -50,7 +50,7 @@ def best_of_many(row_N: IntArray, score_QN: FloatArray, count: int) -> tuple[Int
     """
     query_count, size = score_QN.shape
     group_count = size // GROUP
-    if group_count < WORTH_GROUPING * count:
+    if size < LEAST_GROUPED or group_count < count:
         return best_rows(row_N, score_QN, count)
     largest_QG = score_QN[:, : group_count * GROUP].reshape(query_count, GROUP, group_count).max(axis=1)
     floor_Q = np.partition(largest_QG, group_count - count, axis=1)[:, group_count - count]
