@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -45,8 +46,9 @@ def open_client(server: str) -> UnbraidClient:
     """A client that is what the environment says.
 
     Raises:
-        InvalidInput: the environment says half of something, or a token would travel in plain text.
+        InvalidInput: the target is none, the environment says half of something, or a token would travel in plain text.
     """
+    _check_target(server)
     try:
         return UnbraidClient(server, tls=tls_of_environment(), token=token_of_environment())
     except ValueError as error:
@@ -76,6 +78,14 @@ def explained(server: str) -> Iterator[None]:
             f"no server answers at {server}: start one with `unbraid serve`, name another with --server, or set {CA} "
             f"if it has TLS ({error})"
         ) from error
+
+
+def _check_target(server: str) -> None:
+    """Refuse what gRPC would take for a name to be resolved, or complete with a port that nobody means."""
+    if re.match("https?://", server):
+        raise InvalidInput("--server", f"{server!r} is a URL; write host:port, and set {CA} for TLS")
+    if ":" not in server:
+        raise InvalidInput("--server", f"{server!r} has no port; write for example {server or '127.0.0.1'}:50051")
 
 
 def tls_of_environment() -> Tls | None:

@@ -95,7 +95,7 @@ def line(frame: Frame) -> str:
 
 def _present(statuses: Sequence[ServerStatus]) -> dict[str, str]:
     """What holds at the moment of a look, for all workers together."""
-    in_flight_count = sum(status.serving.call_in_flight_count for status in statuses)
+    in_flight_count = sum(_others_in_flight(status) for status in statuses)
     waiting_count = sum(status.serving.waiting_query_count for status in statuses)
     facts = {
         "release": _releases(statuses),
@@ -144,7 +144,7 @@ def _workers(workers: Sequence[WorkerFrame]) -> Table:
 
 
 def _worker_row(status: ServerStatus, rates: ServingRates | None) -> tuple[str, ...]:
-    now = f"{status.serving.call_in_flight_count:,}", f"{status.serving.waiting_query_count:,}"
+    now = f"{_others_in_flight(status):,}", f"{status.serving.waiting_query_count:,}"
     who = str(status.worker_number), str(status.serving.process_id), _duration(_up_s(status))
     if rates is None:
         return (*who, "", "", "", *now, "")
@@ -154,6 +154,11 @@ def _worker_row(status: ServerStatus, rates: ServingRates | None) -> tuple[str, 
 
 def _short(milliseconds: float | None) -> str:
     return "" if milliseconds is None else f"{milliseconds:.1f} ms"
+
+
+def _others_in_flight(status: ServerStatus) -> int:
+    """Calls in progress besides the one that asked for them."""
+    return status.serving.call_in_flight_count - 1
 
 
 def _up_s(status: ServerStatus) -> float:

@@ -222,7 +222,9 @@ class ReleaseStore:
     def _choice(self) -> str:
         """The end of a message: what could be activated instead."""
         release_ids = self._release_ids()
-        return f"; there are {', '.join(release_ids)}" if release_ids else "; there are no releases"
+        if release_ids:
+            return f"; there are {', '.join(release_ids)}"
+        return "; there are no releases" if self.root.is_dir() else "; there is no such folder"
 
 
 def _named(manifest: ReleaseManifest, folder: Path) -> ReleaseManifest:

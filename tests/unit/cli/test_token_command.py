@@ -93,3 +93,17 @@ def test_an_environment_that_is_wrong_is_one_line_without_the_token(
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert err.startswith(f"error: {problem}")
     assert "swordfish" not in err
+
+
+@pytest.mark.parametrize(
+    ("server", "problem"),
+    [
+        ("http://127.0.0.1:50051", "is a URL; write host:port, and set UNBRAID_CA for TLS"),
+        ("recommender", "has no port; write for example recommender:50051"),
+        ("", "has no port; write for example 127.0.0.1:50051"),
+    ],
+)
+def test_an_address_that_is_none_is_refused_before_anybody_is_asked(
+    unbraid: Unbraid, server: str, problem: str
+) -> None:
+    assert unbraid("status", "--server", server) == (2, "", f"error: --server: {server!r} {problem}\n")

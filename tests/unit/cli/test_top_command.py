@@ -110,6 +110,16 @@ def test_once_says_what_happened_meanwhile(serve: Serve, model_v1: Model) -> Non
     assert sum(rates["stage_ms"].values()) <= 1.1 * rates["step_ms"]["answer"]
 
 
+def test_a_server_that_nobody_asks_does_nothing(serve: Serve) -> None:
+    """What looks is no load."""
+    _, port = serve(0)
+    with running(port, "--once", "--interval", "0.2") as process:
+        printed, _ = process.communicate(timeout=TIMEOUT_S)
+    facts = dict(line.split(None, 1) for line in printed.splitlines() if line.startswith("now"))
+    assert facts["now"].strip() == "0 calls in progress, 0 questions wait"
+    assert "calls a second  none" in printed
+
+
 def test_once_without_a_server_is_an_error() -> None:
     with running(1, "--once") as process:
         _, errors = process.communicate(timeout=TIMEOUT_S)

@@ -57,7 +57,7 @@ def test_a_folder_that_is_not_there_holds_nothing(tmp_path: Path) -> None:
     store = ReleaseStore(tmp_path / "nowhere")
     assert store.list() == []
     assert store.current_id() is None
-    with pytest.raises(NotFound, match="no release 'x'; there are no releases"):
+    with pytest.raises(NotFound, match="no release 'x'; there is no such folder"):
         store.activate("x", NOW)
     with pytest.raises(NotFound, match="no release is active"):
         store.rollback(NOW)
