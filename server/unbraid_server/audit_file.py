@@ -35,6 +35,7 @@ class AuditFile:
     def __init__(self, path: Path, log: FilteringBoundLogger) -> None:
         self._path, self._log = path, log
         self._lock = Lock()
+        self._is_cut = False
         try:
             self._file = self._open()
         except OSError as error:
@@ -46,8 +47,11 @@ class AuditFile:
         try:
             with self._lock:
                 self._follow()
-                is_whole = os.write(self._file, content) == len(content)
-            problem = None if is_whole else "the line was cut off"
+                if self._is_cut:
+                    # Else this line would be lost with the one that has no end.
+                    content = b"\n" + content
+                self._is_cut = os.write(self._file, content) != len(content)
+                problem = "the line was cut off" if self._is_cut else None
         except OSError as error:
             problem = error.strerror
         if problem is not None:
@@ -67,5 +71,5 @@ class AuditFile:
                 return
         except FileNotFoundError:
             pass
-        left, self._file = self._file, self._open()
+        left, self._file, self._is_cut = self._file, self._open(), False
         os.close(left)

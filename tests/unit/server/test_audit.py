@@ -23,6 +23,7 @@ from unbraid_server.audit_file import AuditFile
 from unbraid_server.logs import open_log
 
 if TYPE_CHECKING:
+    from tests.unit.conftest import FilesLimitedTo
     from tests.unit.server.conftest import Listening, Refused
 
 TIMEOUT_S = 20.0
@@ -124,6 +125,19 @@ def test_a_file_that_was_renamed_or_removed_is_begun_anew(tmp_path: Path, capsys
     audit.write({"n": 5})
     assert lines(path) == [{"n": 5}]
     audit.close()
+
+
+def test_a_line_that_a_full_disk_cut_off_takes_no_other_with_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], files_limited_to: FilesLimitedTo
+) -> None:
+    audit = AuditFile(tmp_path / "audit.jsonl", open_log("error"))
+    with files_limited_to(10):
+        for number in range(2):
+            audit.write({"number": number})
+    assert capsys.readouterr().err.count("audit log failed") == 2
+    audit.write({"number": 2})
+    audit.close()
+    assert (tmp_path / "audit.jsonl").read_text().splitlines() == ['{"number":', '{"number": 2}']
 
 
 def test_a_file_that_cannot_be_opened_is_said(tmp_path: Path) -> None:
