@@ -14,6 +14,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from unbraid_cli.app import run
 from unbraid_core.errors import DeviceUnavailable
 from unbraid_training.config import TrainConfig
 from unbraid_training.data.folder import write_dataset
@@ -85,23 +86,21 @@ def epochs(run: Path) -> list[dict[str, object]]:
     return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
 
 
-def test_two_processes_train_what_one_trains(tiny_dataset: Dataset, tmp_path: Path) -> None:
+def test_two_processes_train_what_one_trains(
+    tiny_dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With every part of the loss. The last batch of the final model has one example: the second process has none."""
     write_dataset(tiny_dataset, tmp_path / "data")
     epoch_size = 2 * len(LastEvents(5).apply(tiny_dataset).train) // TrainConfig().target_count
     (tmp_path / "experiment.toml").write_text(EXPERIMENT + f"batch_size = {epoch_size - 1}\n")
-    train = ("-m", "unbraid_cli.main", "train", "--config", "experiment.toml", "--out")
-    together = torchrun(tmp_path, *train, "two")
+    train = ["train", "--config", "experiment.toml", "--out"]
+    together = torchrun(tmp_path, "-m", "unbraid_cli.main", *train, "two")
     assert together.returncode == 0, together.stderr
     assert together.stdout.count("next: unbraid export two") == 1, "only the first process speaks"
     assert "in 2 processes" in together.stdout
-    subprocess.run(
-        [sys.executable, *train, "one"],
-        cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
-        check=True,
-        capture_output=True,
-    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["unbraid", *train, "one"])
+    assert run() == 0
     one, two = tmp_path / "one", tmp_path / "two"
     for alone, shared in zip(epochs(one), epochs(two), strict=True):
         for name in ("loss", "routing_information", "effective_events", "cosine", "half_life_days"):
