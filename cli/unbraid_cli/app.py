@@ -72,6 +72,9 @@ def run() -> int:
         return _fail(message) if message else error.exit_code
     except (typer.Abort, KeyboardInterrupt):
         code = INTERRUPTED
+    except UnicodeEncodeError:
+        # What a shell hands over as bytes that are no text reaches Python as surrogates, which nothing else takes.
+        return _fail("an argument or file holds bytes that are no UTF-8 text")
     except ClientError as error:
         return _fail(str(error))
     except OSError as error:

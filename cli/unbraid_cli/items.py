@@ -38,6 +38,7 @@ def upsert(
 ) -> None:
     """Add the items of a file to the catalogue, or put them in place of what they were."""
     from unbraid_cli.item_file import read_item_file
+    from unbraid_core.errors import InvalidInput
 
     items = read_item_file(source)
     added_count = 0
@@ -45,7 +46,10 @@ def upsert(
         task = display.add_task("sending items", total=len(items))
         remaining = iter(items)
         while batch := list(islice(remaining, ITEMS_PER_CALL)):
-            added_count += client.upsert_items(batch, space_id=space_id or "").added_count
+            try:
+                added_count += client.upsert_items(batch, space_id=space_id or "").added_count
+            except ValueError as error:
+                raise InvalidInput(str(source), str(error)) from None
             display.advance(task, len(batch))
     console.print(f"{len(items):,} items: {added_count:,} new, {len(items) - added_count:,} changed")
 

@@ -14,13 +14,14 @@ from unbraid_client.items import AttributeValue, DeleteResult, Item, ItemPage, I
 __all__ = ["ItemReading", "delete_result", "item_page", "upsert_request", "upsert_result"]
 
 FLOAT32_BYTES = 4
+INT64_END = 2**63
 
 
 def upsert_request(items: Iterable[Item], space_id: str) -> pb.UpsertItemsRequest:
     """The message of an UpsertItems call.
 
     Raises:
-        ValueError: a value of an attribute cannot be sent; the message names it.
+        ValueError: a vector, or a value of an attribute, cannot be sent; the message names it.
     """
     return pb.UpsertItemsRequest(items=map(_message, items), space_id=space_id)
 
@@ -82,14 +83,17 @@ def item_page(response: pb.ListItemsResponse) -> ItemPage:
 def _message(item: Item) -> pb.Item:
     message = pb.Item(item_id=item.item_id, title=item.title, categories=item.categories)
     if item.vector is not None:
-        message.vector = _packed(item.vector)
+        message.vector = _packed(item.vector, f"{item.item_id}: vector")
     for name, value in item.attributes.items():
         message.attributes[name].CopyFrom(_value(value, f"{item.item_id}: attribute {name!r}"))
     return message
 
 
-def _packed(vector: Sequence[float]) -> bytes:
-    return struct.pack(f"<{len(vector)}f", *vector)
+def _packed(vector: Sequence[float], where: str) -> bytes:
+    try:
+        return struct.pack(f"<{len(vector)}f", *vector)
+    except (struct.error, OverflowError) as error:
+        raise ValueError(f"{where}: {error}; send numbers that fit float32") from None
 
 
 def _value(value: AttributeValue, where: str) -> pb.AttributeValue:
@@ -97,6 +101,8 @@ def _value(value: AttributeValue, where: str) -> pb.AttributeValue:
         case bool():
             return pb.AttributeValue(bool_value=value)
         case int():
+            if not -INT64_END <= value < INT64_END:
+                raise ValueError(f"{where}: {value} does not fit 64 bits; send it as a float or as text")
             return pb.AttributeValue(int_value=value)
         case float():
             return pb.AttributeValue(double_value=value)

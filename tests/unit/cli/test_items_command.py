@@ -179,5 +179,27 @@ def test_a_line_that_is_no_item_is_named(items: Items, tmp_path: Path, line: str
     assert problem in err
 
 
+@pytest.mark.parametrize(
+    ("said", "problem"),
+    [
+        (
+            {"attributes": {"price_cents": 10**30}},
+            "k00: attribute 'price_cents': 1000000000000000000000000000000 does not",
+        ),
+        ({"vector": [1e300]}, "k00: vector: float too large to pack with f format; send numbers that fit float32"),
+    ],
+)
+def test_what_cannot_be_sent_is_named(items: Items, tmp_path: Path, said: dict[str, Any], problem: str) -> None:
+    path = tmp_path / "items.jsonl"
+    path.write_text(json.dumps({"item_id": "k00", **said}))
+    code, _, err = items("upsert", str(path))
+    assert (code, f"error: {path}: {problem}" in err) == (2, True), err
+
+
+def test_an_argument_that_is_no_text_is_refused(items: Items) -> None:
+    code, _, err = items("get", "\udcff")
+    assert (code, err) == (2, "error: an argument or file holds bytes that are no UTF-8 text\n")
+
+
 def test_a_missing_file_is_named(items: Items, tmp_path: Path) -> None:
     assert "no such file" in items("upsert", str(tmp_path / "none.jsonl"))[2]
