@@ -74,9 +74,12 @@ def explained(server: str) -> Iterator[None]:
     except ServerUnavailable as error:
         if error.details.reason:
             raise  # a server said so itself
+        tls = (
+            f"unset {CA} if it has no TLS and else compare its CA" if os.environ.get(CA) else f"set {CA} if it has TLS"
+        )
         raise Unavailable(
-            f"no server answers at {server}: start one with `unbraid serve`, name another with --server, or set {CA} "
-            f"if it has TLS ({error})"
+            f"no server answers at {server}: start one with `unbraid serve`, name another with --server, or {tls} "
+            f"({error})"
         ) from error
 
 

@@ -95,3 +95,4 @@ def test_a_server_of_another_ca_is_not_trusted(
     code, out, err = load("--callers", "2", **{**guarded.environment("read"), "UNBRAID_CA": str(other)})
     assert (code, out) == (2, "")
     assert f"no server answers at {guarded.target}" in err
+    assert "unset UNBRAID_CA if it has no TLS and else compare its CA" in err
