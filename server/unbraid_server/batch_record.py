@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from unbraid_core.types import Query, Ranking
 from unbraid_server.marks import Marks, Part
@@ -49,8 +49,7 @@ class BatchRecord:
         return self.marks.parts(self.ended_s)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Turn:
+class Turn(NamedTuple):
     """What became of the questions of one call.
 
     Attributes:
@@ -62,7 +61,7 @@ class Turn:
 
     queries: Sequence[Query]
     asked_s: float
-    rankings: Sequence[Ranking] = field(default=())
+    rankings: Sequence[Ranking] = ()
     batch: BatchRecord | None = None
 
 

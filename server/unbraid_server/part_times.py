@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
-from collections.abc import Mapping
-from threading import Lock
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
@@ -13,13 +12,9 @@ from unbraid_server.marks import Marks
 
 __all__ = ["PartTimes"]
 
-COUNTED_AT_ONCE = 256
-
 
 class PartTimes:
-    """The durations of parts in buckets. Safe for several threads.
-
-    What is added is counted when there is enough of it, or when somebody asks.
+    """The durations of parts in buckets.
 
     Args:
         bounds_s: upper bounds of the buckets, rising.
@@ -27,40 +22,20 @@ class PartTimes:
 
     def __init__(self, bounds_s: tuple[float, ...]) -> None:
         self._bounds_s = bounds_s
-        self._pending: deque[tuple[Marks, float]] = deque()
-        self._lock = Lock()
         self._number_of: defaultdict[str, int] = defaultdict(lambda: len(self._number_of))
         self._count_PB = np.zeros((0, len(bounds_s) + 1), np.int64)
         self._total_s_P = np.zeros(0)
 
-    def add(self, marks: Marks, ended_s: float) -> None:
-        """Count the parts of something that ended; it gets no further marks."""
-        self._pending.append((marks, ended_s))
-        if len(self._pending) >= COUNTED_AT_ONCE:
-            with self._lock:
-                self._count_pending()
-
-    def histograms(self) -> Mapping[str, Histogram]:
-        """What was counted so far, by name."""
-        with self._lock:
-            self._count_pending()
-            return {
-                name: Histogram(self._bounds_s, tuple(self._count_PB[number].tolist()), float(self._total_s_P[number]))
-                for name, number in self._number_of.items()
-            }
-
-    def _count_pending(self) -> None:
+    def count(self, ended: Iterable[tuple[Marks, float]]) -> None:
+        """Count the parts of what has ended, each with the moment when it did."""
         numbers: list[int] = []
         times_s: list[float] = []
-        for _ in range(len(self._pending)):
-            marks, ended_s = self._pending.popleft()
+        for marks, ended_s in ended:
             numbers += map(self._number_of.__getitem__, marks.names)
             times_s += marks.begun_s
             # The end of one and the beginning of the next enclose no part.
             numbers.append(-1)
             times_s.append(ended_s)
-        if not numbers:
-            return
         number_N = np.array(numbers[:-1], np.int64)
         duration_s_N = np.diff(np.array(times_s))[number_N >= 0]
         number_N = number_N[number_N >= 0]
@@ -69,6 +44,13 @@ class PartTimes:
         bucket_N = np.searchsorted(self._bounds_s, duration_s_N)
         np.add.at(self._count_PB, (number_N, bucket_N), 1)
         np.add.at(self._total_s_P, number_N, duration_s_N)
+
+    def histograms(self) -> Mapping[str, Histogram]:
+        """What was counted so far, by name."""
+        return {
+            name: Histogram(self._bounds_s, tuple(self._count_PB[number].tolist()), float(self._total_s_P[number]))
+            for name, number in self._number_of.items()
+        }
 
     def _grow(self) -> None:
         missing = len(self._number_of) - len(self._total_s_P)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from threading import Lock
+from typing import NamedTuple
 
 import grpc
 
+from unbraid_server.backlog import Backlog
 from unbraid_server.batch_record import BatchRecord, ShedReason, Turn
 from unbraid_server.call_record import CallRecord, current_call
-from unbraid_server.distribution import Distribution, Distributions, Histogram
+from unbraid_server.distribution import Distribution, Histogram
+from unbraid_server.marks import Marks
 from unbraid_server.part_times import PartTimes
 
 __all__ = ["ServingFigures", "ServingSnapshot"]
@@ -49,17 +52,32 @@ class ServingSnapshot:
     shed: Mapping[ShedReason, int]
 
 
+class _EndedCall(NamedTuple):
+    """What is counted of a call. It keeps nothing that belongs to a release."""
+
+    method: str
+    code: str
+    duration_s: float | None
+    steps: Marks
+    ended_s: float
+
+
 class ServingFigures:
     """Counts calls and batches: a ``BatchWatch``, and a witness of calls. Safe for several threads."""
 
     def __init__(self) -> None:
         self._lock = Lock()
         self._begun_count = self._ended_count = 0
-        self._calls: Counter[tuple[str, str]] = Counter()
+        self._refused: Counter[tuple[str, str]] = Counter()
         self._shed: Counter[ShedReason] = Counter(dict.fromkeys(ShedReason, 0))
-        self._durations_s = Distributions(CALL_BOUNDS_S)
+        # Of what is counted many at a time, which no call that begins or ends is to wait for.
+        self._counting = Lock()
+        self._calls: Counter[tuple[str, str]] = Counter()
+        self._durations_s: defaultdict[str, Distribution] = defaultdict(lambda: Distribution(CALL_BOUNDS_S))
         self._steps_s, self._stages_s = PartTimes(PART_BOUNDS_S), PartTimes(PART_BOUNDS_S)
         self._batch_sizes = Distribution(BATCH_BOUNDS)
+        self._ended_calls: Backlog[_EndedCall] = Backlog(self._count_calls)
+        self._answered_batches: Backlog[BatchRecord] = Backlog(self._count_batches)
 
     @property
     def in_flight_count(self) -> int:
@@ -69,7 +87,7 @@ class ServingFigures:
     def turned_away(self, method: str, reason: ShedReason) -> None:
         """A call was refused before it began."""
         with self._lock:
-            self._calls[method, grpc.StatusCode.RESOURCE_EXHAUSTED.name] += 1
+            self._refused[method, grpc.StatusCode.RESOURCE_EXHAUSTED.name] += 1
             self._shed[reason] += 1
 
     def began(self) -> None:
@@ -81,15 +99,12 @@ class ServingFigures:
         """A call is done."""
         with self._lock:
             self._ended_count += 1
-            self._calls[call.method, call.code] += 1
-        if not call.is_stream:
-            self._durations_s.observe(call.method, call.duration_s)
-        self._steps_s.add(call.steps, call.ended_s)
+        duration_s = None if call.is_stream else call.ended_s - call.began_s
+        self._ended_calls.add(_EndedCall(call.method, call.code, duration_s, call.steps, call.ended_s))
 
     def answered(self, batch: BatchRecord) -> None:
         """See BatchWatch."""
-        self._batch_sizes.observe(batch.query_count)
-        self._stages_s.add(batch.marks, batch.ended_s)
+        self._answered_batches.add(batch)
 
     def taken(self, turn: Turn) -> None:
         """See BatchWatch."""
@@ -104,15 +119,29 @@ class ServingFigures:
 
     def snapshot(self) -> ServingSnapshot:
         """The figures now."""
-        with self._lock:
-            calls, shed = dict(self._calls), dict(self._shed)
-            in_flight_count = self.in_flight_count
-        return ServingSnapshot(
-            calls=calls,
-            in_flight_count=in_flight_count,
-            durations_s=self._durations_s.histograms(),
-            steps_s=self._steps_s.histograms(),
-            stages_s=self._stages_s.histograms(),
-            batch_sizes=self._batch_sizes.histogram(),
-            shed=shed,
-        )
+        self._ended_calls.settle()
+        self._answered_batches.settle()
+        with self._counting, self._lock:
+            return ServingSnapshot(
+                calls=self._calls + self._refused,
+                in_flight_count=self.in_flight_count,
+                durations_s={method: each.histogram() for method, each in self._durations_s.items()},
+                steps_s=self._steps_s.histograms(),
+                stages_s=self._stages_s.histograms(),
+                batch_sizes=self._batch_sizes.histogram(),
+                shed=dict(self._shed),
+            )
+
+    def _count_calls(self, calls: Sequence[_EndedCall]) -> None:
+        with self._counting:
+            for call in calls:
+                self._calls[call.method, call.code] += 1
+                if call.duration_s is not None:
+                    self._durations_s[call.method].observe(call.duration_s)
+            self._steps_s.count((call.steps, call.ended_s) for call in calls)
+
+    def _count_batches(self, batches: Sequence[BatchRecord]) -> None:
+        with self._counting:
+            for batch in batches:
+                self._batch_sizes.observe(batch.query_count)
+            self._stages_s.count((batch.marks, batch.ended_s) for batch in batches)
