@@ -11,6 +11,7 @@ import argparse
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from rich.table import Table
 
 from unbraid.v1 import recommendation_pb2 as pb
 from unbraid_core.evidence import weigh_all
+from unbraid_core.interest_cache import InterestCache
 from unbraid_core.release import ReleaseStore
 from unbraid_core.types import Query
 from unbraid_server.allocator import keep_memory_together
@@ -32,6 +34,7 @@ from unbraid_server.requests import EventColumns, parse_recommend
 from unbraid_server.responses import RECOMMENDATIONS, recommend_responses
 
 REQUESTS, BATCH, ROUNDS = 256, 32, 9
+ENOUGH_BYTES = 10**8
 
 
 def parts(model: Model, requests: list[pb.RecommendRequest]) -> Iterable[tuple[str, Callable[[], object]]]:
@@ -47,8 +50,11 @@ def parts(model: Model, requests: list[pb.RecommendRequest]) -> Iterable[tuple[s
     known = [(answer.ranking.interests, answer.query.now_s) for answer in answers if answer.ranking.interests]
     batches = [answers[start : start + BATCH] for start in range(0, REQUESTS, BATCH)]
     half_life_s_K = model.pipeline.half_life_s_K
-    yield "pipeline, 1 at once", partial(in_batches, model, queries, 1)
-    yield f"pipeline, {BATCH} at once", partial(in_batches, model, queries, BATCH)
+    yield "pipeline, 1 at once", partial(in_batches, model.pipeline.recommend, queries, 1)
+    yield f"pipeline, {BATCH} at once", partial(in_batches, model.pipeline.recommend, queries, BATCH)
+    cached = replace(model.pipeline, cache=InterestCache(ENOUGH_BYTES))
+    yield "in it: interests", partial(in_batches, model.pipeline.interests, queries, BATCH)
+    yield "in it: interests that the cache knows", partial(in_batches, cached.interests, queries, BATCH)
     yield "message of bytes", lambda: [pb.RecommendRequest.FromString(message) for message in sent]
     yield "question of a message", lambda: [parse_recommend(request) for request in requests]
     yield "history of the events", lambda: [model.history(c.item_ids, c.times_s, c.actions, None) for c in columns]
@@ -64,10 +70,10 @@ def parts(model: Model, requests: list[pb.RecommendRequest]) -> Iterable[tuple[s
     )
 
 
-def in_batches(model: Model, queries: Sequence[Query], batch: int) -> None:
-    """Answer them all, so many at once."""
+def in_batches(ask: Callable[[Sequence[Query]], object], queries: Sequence[Query], batch: int) -> None:
+    """Ask about all of them, so many at once."""
     for start in range(0, len(queries), batch):
-        model.pipeline.recommend(queries[start : start + batch])
+        ask(queries[start : start + batch])
 
 
 def least_us(work: Callable[[], object]) -> float:
