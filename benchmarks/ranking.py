@@ -1,10 +1,10 @@
 """What ranking costs: profiles formula and learned, stage by stage, on a release of generated numbers.
 
     OMP_NUM_THREADS=1 python benchmarks/ranking.py [--items 3600] [--history 50] [--batch 16] [--depth 95] [--rounds 30]
-        [--head trees]
+        [--head trees] [--trees 100]
 
 Encoder and index are stand-ins (fixed interests, exact search): what is measured is everything behind them. The ranker
-is a LightGBM model of 100 trees of 31 leaves, or an interaction network, trained on the features of such queries with
+is a LightGBM model of trees of 31 leaves, or an interaction network, trained on the features of such queries with
 random labels, exported to ONNX and run by ONNX Runtime. Sources of generated numbers hardly agree: a depth of 95 makes
 about 500 candidates.
 Prints CPU time a request, the median of rounds in which the profiles take turns.
@@ -74,6 +74,7 @@ class Sizes:
     batch: int
     depth: int
     head: HeadName
+    trees: int
 
 
 def make_pipeline(sizes: Sizes, rng: np.random.Generator) -> Pipeline:
@@ -131,7 +132,8 @@ def with_ranker(pipeline: Pipeline, sizes: Sizes, rng: np.random.Generator) -> P
     part = RankerExamples(feature_CF, row_C, source_C, taken_C=rng.random(len(row_C)) < 0.1, size_Q=size_Q)
     inputs = pipeline.ranker_inputs
     assert inputs is not None
-    head = fit_head([part], RankerConfig(head=sizes.head, leaf_example_count=20), seed=1)
+    config = RankerConfig(head=sizes.head, tree_count=sizes.trees, leaf_example_count=20)
+    head = fit_head([part], config, seed=1)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / REPORTS).mkdir()
@@ -193,9 +195,10 @@ def main() -> None:
     parser.add_argument("--depth", type=int, default=95, help="candidates of each source")
     parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--head", choices=get_args(HeadName), default="trees")
-    arguments = parser.parse_args()
-    sizes = Sizes(arguments.items, arguments.history, arguments.batch, arguments.depth, arguments.head)
-    Console().print(measure(sizes, arguments.rounds))
+    parser.add_argument("--trees", type=int, default=100, help="of the gradient boosting; UCI ships 125")
+    arguments = vars(parser.parse_args())
+    rounds = arguments.pop("rounds")
+    Console().print(measure(Sizes(**arguments), rounds))
 
 
 if __name__ == "__main__":
