@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pyarrow as pa
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from unbraid_cli.console import error_console
 from unbraid_client import Item
 from unbraid_core.errors import InvalidInput, NotFound
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 __all__ = ["read_item_file", "to_json_line"]
 
@@ -74,12 +77,14 @@ def _items_of_table(path: Path) -> list[Item]:
 
 def _vectors(table: pa.Table, path: Path) -> list[list[float] | None]:
     """Of every row; None where it has none."""
+    from pyarrow import types
+
     if VECTOR not in table.column_names:
         return [None] * len(table)
     column = table.column(VECTOR)
     kind = column.type
-    is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
-    if not (is_list and (pa.types.is_floating(kind.value_type) or pa.types.is_integer(kind.value_type))):
+    is_list = types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)
+    if not (is_list and (types.is_floating(kind.value_type) or types.is_integer(kind.value_type))):
         raise InvalidInput(str(path), f"column {VECTOR!r} is no list of numbers; use a Parquet or .jsonl file")
     vectors: list[list[float] | None] = column.to_pylist()
     position = next((row for row, vector in enumerate(vectors) if vector is not None and None in vector), None)
