@@ -37,6 +37,7 @@ from unbraid_core.release.layout import EXPORT_FILES, INDEX, RANKER
 from unbraid_core.release.ranker import write_ranker_inputs
 from unbraid_core.types import FloatArray
 from unbraid_server.active_model import ActiveModel
+from unbraid_server.cuda_driver import driver_obstacle
 from unbraid_server.device import Device
 from unbraid_server.logs import open_log
 from unbraid_server.model import Model, load_model
@@ -57,6 +58,16 @@ hypothesis.settings.register_profile("unbraid", deadline=None)
 # More than 20,000 requests over all methods of tests/fuzz.
 hypothesis.settings.register_profile("fuzz", deadline=None, max_examples=5_000)
 hypothesis.settings.load_profile("unbraid")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what needs a GPU where there is none, and what is about having none where there is one."""
+    unfit = "no_gpu" if driver_obstacle(0) is None else "gpu"
+    left_out = [item for item in items if item.get_closest_marker(unfit)]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if not item.get_closest_marker(unfit)]
+
 
 RANKER_WEIGHTS = {"interest_standard": 1.0, "own_count": 0.5, "log_popularity_30d": 0.25}
 

@@ -20,7 +20,7 @@ from unbraid_server.device_options import (
     DeviceOptions,
 )
 
-__all__ = ["Device", "DeviceChoice", "choose_device", "confirm_device"]
+__all__ = ["Device", "DeviceChoice", "choose_device", "confirm_device", "without_gpu"]
 
 
 class Device(StrEnum):
@@ -87,13 +87,25 @@ def confirm_device(choice: DeviceChoice, session_providers: Sequence[str]) -> De
     if choice.active is Device.CPU:
         return choice
     if CUDA_PROVIDER not in session_providers:
-        obstacle = "ONNX Runtime could not start its CUDA provider (its log names the missing CUDA or cuDNN library)"
-        if choice.requested is Device.CUDA:
-            raise _unavailable(obstacle)
-        return _on_cpu(choice.requested, f"no CUDA: {obstacle}", choice.options)
+        return without_gpu(
+            choice, "ONNX Runtime could not start its CUDA provider (its log names the missing CUDA or cuDNN library)"
+        )
     if TENSORRT_PROVIDER in choice.providers and TENSORRT_PROVIDER not in session_providers:
         raise _no_tensorrt("ONNX Runtime could not start its TensorRT provider (its log names the missing library)")
     return replace(choice, providers=tuple(session_providers))
+
+
+def without_gpu(choice: DeviceChoice, obstacle: str) -> DeviceChoice:
+    """What is left of a choice whose session could not start.
+
+    Raises:
+        DeviceUnavailable: the GPU, or something that only it can do, was demanded.
+    """
+    if choice.options.tensorrt_cache is not None:
+        raise _no_tensorrt(obstacle)
+    if choice.requested is Device.CUDA:
+        raise _unavailable(obstacle)
+    return _on_cpu(choice.requested, f"no CUDA: {obstacle}", choice.options)
 
 
 def _on_cpu(requested: Device, reason: str, options: DeviceOptions) -> DeviceChoice:

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import onnxruntime as ort
 
-from unbraid_core.errors import IncompatibleError
+from unbraid_core.errors import DeviceUnavailable, IncompatibleError
 from unbraid_core.release import EncoderSpec
 from unbraid_core.types import HistoryBatch, InterestBatch
 from unbraid_server.bucketed_encoder import BucketedEncoder, Place, shape_ranges
-from unbraid_server.device import Device, DeviceChoice, choose_device, confirm_device
+from unbraid_server.device import Device, DeviceChoice, choose_device, confirm_device, without_gpu
 from unbraid_server.device_options import DEFAULT_OPTIONS, DeviceOptions, provider_options
 from unbraid_server.encoder_ports import INPUTS, OUTPUTS, fed
 from unbraid_server.handover import Handover
@@ -45,7 +45,11 @@ class OnnxEncoder:
 
     def __init__(self, path: Path, spec: EncoderSpec, device: Device, options: DeviceOptions = DEFAULT_OPTIONS) -> None:
         choice = choose_device(device, ort.get_available_providers(), options)
-        self._session = open_session(path, provider_options(choice.providers, options, shape_ranges(spec)))
+        try:
+            self._session = open_session(path, provider_options(choice.providers, options, shape_ranges(spec)))
+        except DeviceUnavailable as error:
+            choice = without_gpu(choice, error.message)
+            self._session = open_session(path, provider_options(choice.providers, options))
         self.device: DeviceChoice = confirm_device(choice, self._session.get_providers())
         sizes = {"K": spec.interest_count, "D": spec.dimension}
         check_ports(path.name, "input", self._session.get_inputs(), INPUTS, sizes)

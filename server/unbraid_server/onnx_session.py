@@ -15,6 +15,7 @@ from unbraid_server.device_options import CUDA_PROVIDER, ProviderOptions
 __all__ = ["INTRA_OP_THREADS", "Ports", "check_ports", "open_session", "taking_the_gpu"]
 
 INTRA_OP_THREADS = 1
+ERROR_SEVERITY = 3
 
 LOAD_ERRORS = (
     ort_errors.Fail,
@@ -43,6 +44,8 @@ def open_session(path: Path, providers: ProviderOptions) -> ort.InferenceSession
         providers: with their options, in order.
 
     Raises:
+        DeviceUnavailable: the provider of a GPU cannot start. Where its library does not load, it is left out instead
+            without an error: the session says which providers it has.
         IncompatibleError: not a model that this ONNX Runtime can run.
     """
     options = ort.SessionOptions()
@@ -53,14 +56,21 @@ def open_session(path: Path, providers: ProviderOptions) -> ort.InferenceSession
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     if CUDA_PROVIDER in providers:
         ort.preload_dlls()
-    try:
-        session = ort.InferenceSession(
-            path, options, providers=list(providers), provider_options=[dict(each) for each in providers.values()]
-        )
-    except LOAD_ERRORS as error:
-        raise IncompatibleError(f"{path.name}: ONNX Runtime cannot load it: {str(error).splitlines()[0]}") from None
-    session.disable_fallback()
-    return session
+        # Below an error it has only news of plug-ins, in colours, between the lines of the server's log.
+        ort.set_default_logger_severity(ERROR_SEVERITY)
+    with taking_the_gpu(path.name):
+        try:
+            return ort.InferenceSession(
+                path,
+                options,
+                providers=list(providers),
+                provider_options=[dict(each) for each in providers.values()],
+                # ONNX Runtime would say on stdout that a provider failed, and go on with the next one.
+                enable_fallback=False,
+            )
+        except LOAD_ERRORS as error:
+            reason = str(error).splitlines()[0]
+            raise IncompatibleError(f"{path.name}: ONNX Runtime cannot load it: {reason}") from None
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from unbraid_exporter.onnx_export import export_onnx
 from unbraid_exporter.parity import check_parity
 from unbraid_server.bucketed_encoder import BucketedEncoder, Place
 from unbraid_server.device import Device
-from unbraid_server.device_options import CPU_PROVIDER
+from unbraid_server.device_options import CPU_PROVIDER, DeviceOptions
 from unbraid_server.encoder import OnnxEncoder
 from unbraid_server.onnx_session import open_session
 from unbraid_training.config import EncoderConfig
@@ -67,6 +67,17 @@ def bucketed(*, graphs: bool) -> Callable[[Path, Path], Subject]:
     return subject
 
 
+def on_gpu(*, graphs: bool) -> Callable[[Path, Path], Subject]:
+    """The same on a GPU."""
+
+    def subject(release_v1: Path, folder: Path) -> Subject:
+        spec = open_release(release_v1).manifest.encoder
+        encoder = OnnxEncoder(release_v1 / USER_ENCODER, spec, Device.CUDA, DeviceOptions(cuda_graphs=graphs))
+        return replace(released(release_v1, folder), encoder=encoder)
+
+    return subject
+
+
 def exported_file(release_v1: Path, folder: Path) -> Subject:
     """The same file, as an export is checked and measured with."""
     return replace(released(release_v1, folder), encoder=ExportedEncoder(release_v1 / USER_ENCODER))
@@ -87,7 +98,7 @@ def in_torch(config: EncoderConfig) -> Callable[[Path, Path], Subject]:
     return lambda _, __: Subject(TorchEncoder(shaken(config)), K, D, len(ACTIONS))
 
 
-def exported(config: EncoderConfig) -> Callable[[Path, Path], Subject]:
+def exported(config: EncoderConfig, device: Device = Device.CPU) -> Callable[[Path, Path], Subject]:
     """The same encoder, exported and run as the server does it; it has passed the parity check before."""
 
     def subject(_: Path, folder: Path) -> Subject:
@@ -103,7 +114,7 @@ def exported(config: EncoderConfig) -> Callable[[Path, Path], Subject]:
             max_history=MAX_HISTORY,
             actions=ACTIONS,
         )
-        return Subject(OnnxEncoder(path, spec, Device.CPU), K, D, len(ACTIONS))
+        return Subject(OnnxEncoder(path, spec, device), K, D, len(ACTIONS))
 
     return subject
 
@@ -165,9 +176,18 @@ ENCODERS: dict[str, Callable[[Path, Path], Subject]] = {
 }
 
 
-@pytest.fixture(scope="module", params=ENCODERS)
+GPU_ENCODERS: dict[str, Callable[[Path, Path], Subject]] = {
+    "gpu": on_gpu(graphs=False),
+    "gpu, graphs": on_gpu(graphs=True),
+    **{f"gpu:{config.architecture}": exported(config, Device.CUDA) for config in VARIANTS[1:]},
+}
+
+
+@pytest.fixture(
+    scope="module", params=[*ENCODERS, *(pytest.param(name, marks=pytest.mark.gpu) for name in GPU_ENCODERS)]
+)
 def subject(request: pytest.FixtureRequest, release_v1: Path, tmp_path_factory: pytest.TempPathFactory) -> Subject:
-    return ENCODERS[request.param](release_v1, tmp_path_factory.mktemp("encoder"))
+    return {**ENCODERS, **GPU_ENCODERS}[request.param](release_v1, tmp_path_factory.mktemp("encoder"))
 
 
 def batch_of(subject: Subject, lengths: list[int], padded_to: int, seed: int = 0) -> HistoryBatch:

@@ -21,7 +21,7 @@ from unbraid_index.live_searcher import LiveSearcher
 from unbraid_index.making import IndexMaker
 from unbraid_index.progress import unwatched
 from unbraid_server.device import Device, DeviceChoice
-from unbraid_server.device_options import CPU_PROVIDER
+from unbraid_server.device_options import CPU_PROVIDER, CUDA_PROVIDER
 from unbraid_server.device_searcher import DeviceSearcher
 from unbraid_server.handover import Handover
 from unbraid_training.memo import MemoSearcher
@@ -53,10 +53,18 @@ def open_live(item_vectors_ID: FloatArray, folder: Path) -> Searcher:
 ON_CPU = DeviceChoice(Device.CPU, Device.CPU, "", (CPU_PROVIDER,))
 
 
-def open_live_on_device(item_vectors_ID: FloatArray, _: Path) -> Searcher:
-    """The same over a graph."""
-    return LiveSearcher(
-        DeviceSearcher(item_vectors_ID[:300], ON_CPU, Handover()), item_vectors_ID[300:], np.zeros(SIZE, np.bool_)
+ON_GPU = DeviceChoice(Device.CUDA, Device.CUDA, "", (CUDA_PROVIDER, CPU_PROVIDER))
+
+
+def device_opener(device: DeviceChoice) -> Opener:
+    """A graph, on the CPU or a GPU."""
+    return lambda item_vectors_ID, _: DeviceSearcher(item_vectors_ID, device, Handover())
+
+
+def live_device_opener(device: DeviceChoice) -> Opener:
+    """Most rows in a graph, the others behind it."""
+    return lambda item_vectors_ID, _: LiveSearcher(
+        DeviceSearcher(item_vectors_ID[:300], device, Handover()), item_vectors_ID[300:], np.zeros(SIZE, np.bool_)
     )
 
 
@@ -66,8 +74,8 @@ CHEAP_CODES = FilterCodes(shortlist_percent=150, least_rows=10, call_ns=0, row_n
 
 OPENERS: dict[str, Opener] = {
     "exact": lambda item_vectors_ID, _: ExactSearcher(item_vectors_ID),
-    "device": lambda item_vectors_ID, _: DeviceSearcher(item_vectors_ID, ON_CPU, Handover()),
-    "device, live": open_live_on_device,
+    "device": device_opener(ON_CPU),
+    "device, live": live_device_opener(ON_CPU),
     "memo": lambda item_vectors_ID, _: MemoSearcher(ExactSearcher(item_vectors_ID)),
     "flat": opener("flat", {}),
     "flat, cheap codes": opener("flat", {}, None, CHEAP_CODES),
@@ -86,6 +94,7 @@ OPENERS: dict[str, Opener] = {
     "fast scan, cheap lists": opener("ivf_pq_fast_scan", {"nprobe": 1, "shortlist_percent": 100}, CHEAP_LISTS),
     "graph": opener("hnsw", {"ef": 16}),
 }
+GPU_OPENERS: dict[str, Opener] = {"gpu": device_opener(ON_GPU), "gpu, live": live_device_opener(ON_GPU)}
 
 
 def lattice(count: int, seed: int) -> FloatArray:
@@ -101,11 +110,11 @@ def item_vectors_ID() -> FloatArray:
     return vectors_ID
 
 
-@pytest.fixture(scope="module", params=OPENERS)
+@pytest.fixture(scope="module", params=[*OPENERS, *(pytest.param(name, marks=pytest.mark.gpu) for name in GPU_OPENERS)])
 def searcher(
     request: pytest.FixtureRequest, item_vectors_ID: FloatArray, tmp_path_factory: pytest.TempPathFactory
 ) -> Searcher:
-    return OPENERS[request.param](item_vectors_ID, tmp_path_factory.mktemp("index"))
+    return {**OPENERS, **GPU_OPENERS}[request.param](item_vectors_ID, tmp_path_factory.mktemp("index"))
 
 
 def assert_same(one: SearchHits, other: SearchHits) -> None:

@@ -32,8 +32,6 @@ UNBRAID = [sys.executable, "-m", "unbraid_cli"]
 TIMEOUT_S = 60.0
 GONE = {grpc.StatusCode.CANCELLED, grpc.StatusCode.UNAVAILABLE}
 
-no_gpu = pytest.mark.skipif(Path("/dev/nvidiactl").exists(), reason="this machine has a GPU")
-
 
 def refused(*arguments: str) -> str:
     """What a server that does not start says, after a check that it is one line and exit code 2."""
@@ -97,7 +95,7 @@ def test_sigterm_lets_calls_in_progress_finish(start: Starter) -> None:
     assert answered_count == len(finished) >= 5
 
 
-@no_gpu
+@pytest.mark.no_gpu
 def test_cuda_without_a_gpu_is_one_clear_line(releases_v1: Path, tmp_path: Path) -> None:
     line = refused("--releases", str(releases_v1), "--state", str(tmp_path / "s.db"), "--port", "0", "--device", "cuda")
     assert re.search(r"cuda was demanded, but .+; use --device auto or --device cpu", line)

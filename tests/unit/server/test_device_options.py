@@ -27,7 +27,6 @@ from unbraid_server.retrieval import choose_retrieval
 from unbraid_server.settings import ServerSettings
 
 RUNTIME = Path(onnxruntime.__file__).parent / "capi"
-WITH_GPU = Path("/dev/nvidiactl").exists()
 CACHE = DeviceOptions(tensorrt_cache=Path("engines"))
 AUTO = DeviceOptions(retrieval=Retrieval.AUTO)
 EVERYTHING = DeviceOptions(gpu_id=1, gpu_memory_mb=2048, cuda_graphs=True)
@@ -91,7 +90,7 @@ def test_histories_are_padded_to_a_power_of_two_or_the_longest_there_is(
     assert bucket_length(length, max_history) == bucket
 
 
-@pytest.mark.skipif(WITH_GPU, reason="this machine has a GPU")
+@pytest.mark.no_gpu
 @pytest.mark.parametrize("device", [Device.CPU, Device.AUTO])
 @pytest.mark.parametrize(
     ("options", "problem"),

@@ -80,7 +80,7 @@ def test_vectors_of_fewer_bytes_are_compared_as_the_pipeline_sees_them(precision
     np.testing.assert_allclose(found.score_QC, expected.score_QC, atol=1e-6)
 
 
-@pytest.mark.skipif(Path("/dev/nvidiactl").exists(), reason="this machine has a GPU")
+@pytest.mark.no_gpu
 def test_a_gpu_that_cannot_take_the_vectors_is_an_error_of_one_line() -> None:
     on_gpu = DeviceChoice(Device.CUDA, Device.CUDA, "a GPU was found", (CUDA_PROVIDER, CPU_PROVIDER))
     with pytest.raises(DeviceUnavailable, match="device: the GPU cannot be used for retrieval: "):

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from ctypes.util import find_library
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper
 
@@ -15,14 +18,13 @@ from unbraid_core.errors import DeviceUnavailable, IncompatibleError
 from unbraid_core.release import EncoderSpec, open_release
 from unbraid_core.release.layout import USER_ENCODER
 from unbraid_core.types import History
-from unbraid_server.device import Device, DeviceChoice, choose_device, confirm_device
-from unbraid_server.device_options import CPU_PROVIDER, CUDA_PROVIDER
+from unbraid_server.device import Device, DeviceChoice, choose_device, confirm_device, without_gpu
+from unbraid_server.device_options import CPU_PROVIDER, CUDA_PROVIDER, TENSORRT_PROVIDER, DeviceOptions
 from unbraid_server.encoder import OnnxEncoder
+from unbraid_server.onnx_session import open_session
 
 SPEC = EncoderSpec(architecture="hand-written", interest_count=2, dimension=8, max_history=6, actions=["", "a", "b"])
 GOLDEN = Path(__file__).parents[2] / "fixtures" / "release-v1-golden.json"
-
-has_gpu = pytest.mark.skipif(Path("/dev/nvidiactl").exists(), reason="this machine has a GPU")
 
 
 @pytest.fixture
@@ -114,13 +116,13 @@ def echoing_model(types: dict[str, int]) -> onnx.ModelProto:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
 
 
-@has_gpu
+@pytest.mark.no_gpu
 def test_cuda_that_cannot_be_had_is_an_error_with_the_reason(release_v1: Path) -> None:
     with pytest.raises(DeviceUnavailable, match=r"cuda was demanded, but .*; use --device auto or --device cpu"):
         OnnxEncoder(release_v1 / USER_ENCODER, SPEC, Device.CUDA)
 
 
-@has_gpu
+@pytest.mark.no_gpu
 def test_auto_takes_the_cpu_and_says_why(release_v1: Path) -> None:
     choice = OnnxEncoder(release_v1 / USER_ENCODER, SPEC, Device.AUTO).device
     assert choice.active is Device.CPU
@@ -142,6 +144,28 @@ def test_a_session_that_fell_back_is_noticed() -> None:
         confirm_device(demanded, [CPU_PROVIDER])
     fallen_back = confirm_device(DeviceChoice(Device.AUTO, Device.CUDA, "a GPU was found", providers), [CPU_PROVIDER])
     assert (fallen_back.active, fallen_back.providers) == (Device.CPU, (CPU_PROVIDER,))
+
+
+def test_a_gpu_whose_session_does_not_start_is_left_only_if_nobody_demanded_it() -> None:
+    on_gpu = DeviceChoice(Device.AUTO, Device.CUDA, "a GPU was found", (CUDA_PROVIDER, CPU_PROVIDER))
+    left = without_gpu(on_gpu, "its memory is full")
+    assert (left.active, left.reason, left.providers) == (Device.CPU, "no CUDA: its memory is full", (CPU_PROVIDER,))
+    with pytest.raises(DeviceUnavailable, match=r"cuda was demanded, but its memory is full; use --device auto"):
+        without_gpu(replace(on_gpu, requested=Device.CUDA), "its memory is full")
+    with pytest.raises(DeviceUnavailable, match=r"cuda_graphs: CUDA graphs were demanded, but .* its memory is full"):
+        without_gpu(replace(on_gpu, options=DeviceOptions(cuda_graphs=True)), "its memory is full")
+    with pytest.raises(DeviceUnavailable, match="tensorrt_cache: TensorRT was demanded, but its memory is full"):
+        without_gpu(replace(on_gpu, options=DeviceOptions(tensorrt_cache=Path("engines"))), "its memory is full")
+
+
+@pytest.mark.skipif(TENSORRT_PROVIDER not in ort.get_available_providers(), reason="built without TensorRT")
+@pytest.mark.skipif(find_library("nvinfer") is not None, reason="TensorRT is installed")
+def test_a_provider_that_does_not_start_is_an_error_and_nothing_is_printed(
+    release_v1: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(DeviceUnavailable, match=r"the GPU cannot be used for user_encoder\.onnx: .*TensorRT"):
+        open_session(release_v1 / USER_ENCODER, {TENSORRT_PROVIDER: {}, CPU_PROVIDER: {}})
+    assert capfd.readouterr().out == ""
 
 
 def test_cpu_is_taken_without_looking_for_a_gpu(release_v1: Path) -> None:

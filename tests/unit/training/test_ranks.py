@@ -139,7 +139,7 @@ def test_a_process_alone_is_first_and_everything() -> None:
     assert total(tensor) is tensor
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+@pytest.mark.no_gpu
 def test_a_gpu_that_is_not_there_is_refused_at_once() -> None:
     with pytest.raises(DeviceUnavailable, match=r"cuda was demanded, but .*; use --device auto or --device cpu"):
         choose_device("cuda")
