@@ -132,7 +132,7 @@ def _page_size(value: int) -> int:
 def _recall(value: float) -> float:
     # Written so that what is not a number is refused too.
     if not 0.0 <= value <= 1.0:
-        raise InvalidInput("recall", f"{value:g} is out of range; send a number up to 1, or 0 for {DEFAULT_RECALL}")
+        raise InvalidInput("recall", f"{value} is out of range; send a number up to 1, or 0 for {DEFAULT_RECALL}")
     return value or DEFAULT_RECALL
 
 

@@ -275,7 +275,7 @@ def _limit(field: str, value: int, default: int, maximum: int) -> int:
 def _share(field: str, value: float) -> float:
     # Written so that what is not a number is refused too.
     if not 0.0 <= value <= 1.0:
-        raise InvalidInput(field, f"{value:g} is out of range; send a number from 0 to 1")
+        raise InvalidInput(field, f"{value} is out of range; send a number from 0 to 1")
     return value
 
 
