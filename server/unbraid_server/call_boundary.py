@@ -46,8 +46,8 @@ class CallBoundary(grpc.ServerInterceptor):
         active: which model answers; a line names the release that was active when the call began.
         figures: where calls are counted.
         witnesses: told of every call when it is done.
-        apart: prefixes of the methods that take their time, and the threads that they have for themselves, so that they
-            do not take the places of quick calls.
+        apart: the methods that take their time, and the threads that they have for themselves, so that they do not
+            take the places of quick calls.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class CallBoundary(grpc.ServerInterceptor):
     ) -> grpc.RpcMethodHandler[Request, Response]:
         boundary = _Boundary(method, self._log, self._active, self._figures, self._witnesses)
         forms = handler.request_deserializer, _written(handler.response_serializer)
-        threads = next((pool for prefix, pool in self._apart.items() if method.startswith(prefix)), None)
+        threads = self._apart.get(method)
         if handler.unary_unary is not None:
             return grpc.unary_unary_rpc_method_handler(_Unary(handler.unary_unary, boundary, threads), *forms)
         if handler.stream_stream is not None:

@@ -59,8 +59,10 @@ SERVICE_NAMES = tuple(
 # value of a filter, and 1000 for all else of a question.
 MAX_REQUEST_BYTES = 400 * MAX_ENTRIES + 100 * MAX_CONDITIONS * MAX_VALUES + 1000 * MAX_QUESTIONS
 
-# Activations and rebuilds take seconds to minutes, and one at a time works on a folder.
-RELEASE_METHODS = "/unbraid.v1.ReleaseService/"
+# They take seconds to minutes, and one at a time works on a folder.
+SLOW_METHODS = tuple(
+    f"/unbraid.v1.ReleaseService/{name}" for name in ("ActivateRelease", "RollbackRelease", "RebuildIndex")
+)
 SLOW_CALL_THREADS = 2
 # For calls that are no questions, while there are as many questions as may be.
 SPARE_THREADS = 16
@@ -155,7 +157,7 @@ class Server:
         witnesses = [SlowCalls(log, settings.slow_call_ms / 1e3).ended]
         if self._traces is not None:
             witnesses.append(self._traces.ended)
-        apart = {RELEASE_METHODS: self._slow_calls, STREAM_METHOD: self._streams.threads}
+        apart = {**dict.fromkeys(SLOW_METHODS, self._slow_calls), STREAM_METHOD: self._streams.threads}
         return grpc.server(
             self._calls,
             interceptors=[

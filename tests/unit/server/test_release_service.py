@@ -23,7 +23,7 @@ from unbraid_server.active_model import ActiveModel
 from unbraid_server.device import Device
 from unbraid_server.logs import open_log
 from unbraid_server.model import load_model
-from unbraid_server.server import Server
+from unbraid_server.server import SLOW_CALL_THREADS, Server
 from unbraid_server.settings import ServerSettings
 from unbraid_server.signing import sign_release, write_key_pair
 from unbraid_server.sqlite_catalogue import SqliteCatalogueStore
@@ -196,14 +196,27 @@ def test_errors_of_a_rebuild_reach_the_caller(
 
     unknown = refused(rebuild(pb.RebuildIndexRequest(release_id="nowhere")))
     assert (unknown.code, unknown.info.reason) == (grpc.StatusCode.NOT_FOUND, "NOT_FOUND")
-    impossible = refused(rebuild(pb.RebuildIndexRequest(recall=2.0)))
-    assert impossible.info.metadata["field"] == "recall"
+    impossible = refused(rebuild(pb.RebuildIndexRequest(recall=1.0000001)))
+    assert impossible.message.startswith("recall: 1.0000001 is out of range")
     with store.rebuilding():
         second = refused(rebuild(pb.RebuildIndexRequest()))
     assert second.code is grpc.StatusCode.FAILED_PRECONDITION
     assert f"process {os.getpid()} rebuilds a release already" in second.message
     broken = refused(rebuild(pb.RebuildIndexRequest(release_id=ids(store)[-1])))
     assert (broken.code, broken.info.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "INCOMPATIBLE")
+
+
+def test_releases_are_listed_while_all_threads_for_slow_calls_have_work(
+    releases: ReleaseServiceStub, store: ReleaseStore
+) -> None:
+    order = pb.ActivateReleaseRequest(release_id=ids(store)[1])
+    with store.locked():
+        waiting = [releases.ActivateRelease.future(order, timeout=TIMEOUT_S) for _ in range(SLOW_CALL_THREADS)]
+        # The first of these may come before the others have reached their threads.
+        for _ in range(10):
+            assert len(releases.ListReleases(pb.ListReleasesRequest()).releases) == 4
+        assert not any(call.done() for call in waiting)
+    assert [call.result().release_id for call in waiting] == [order.release_id] * len(waiting)
 
 
 def test_a_cancelled_rebuild_ends(releases: ReleaseServiceStub, store: ReleaseStore) -> None:
