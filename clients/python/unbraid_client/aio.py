@@ -19,6 +19,7 @@ from unbraid.v1 import (
     status_pb2_grpc,
 )
 from unbraid_client.aio_question_calls import AsyncQuestionCalls
+from unbraid_client.arguments import filled, seconds, several
 from unbraid_client.bearer import Token
 from unbraid_client.channel import DEFAULT_TARGET, DEFAULT_TIMEOUT_S, RELEASE_TIMEOUT_S, open_aio_channel
 from unbraid_client.errors import error_of
@@ -51,7 +52,7 @@ class AsyncUnbraidClient(AsyncQuestionCalls):
         credentials: grpc.ChannelCredentials | None = None,
         timeout_s: float = DEFAULT_TIMEOUT_S,
     ) -> None:
-        self._timeout_s = timeout_s
+        self._timeout_s = seconds(timeout_s)
         self._channel = open_aio_channel(target, credentials, tls, token)
         self._recommendation = recommendation_pb2_grpc.RecommendationServiceStub(self._channel)
         self._catalogue = catalogue_pb2_grpc.CatalogServiceStub(self._channel)
@@ -67,7 +68,7 @@ class AsyncUnbraidClient(AsyncQuestionCalls):
 
     async def delete_items(self, item_ids: Iterable[str], *, timeout_s: float | None = None) -> DeleteResult:
         """Take items away; see `UnbraidClient.delete_items`."""
-        request = catalogue_pb2.DeleteItemsRequest(item_ids=item_ids)
+        request = filled(catalogue_pb2.DeleteItemsRequest, "", item_ids=several(item_ids, "item_ids", "str"))
         return delete_result(await self._call(self._catalogue.DeleteItems, request, timeout_s))
 
     async def get_items(
@@ -88,8 +89,12 @@ class AsyncUnbraidClient(AsyncQuestionCalls):
         timeout_s: float | None = None,
     ) -> ItemPage:
         """A page of all items; see `UnbraidClient.list_items`."""
-        request = catalogue_pb2.ListItemsRequest(
-            page_size=page_size, page_token=page_token, include_vectors=include_vectors
+        request = filled(
+            catalogue_pb2.ListItemsRequest,
+            "",
+            page_size=page_size,
+            page_token=page_token,
+            include_vectors=include_vectors,
         )
         return item_page(await self._call(self._catalogue.ListItems, request, timeout_s))
 
@@ -97,18 +102,18 @@ class AsyncUnbraidClient(AsyncQuestionCalls):
         self, *, page_size: int = 50, page_token: str = "", timeout_s: float | None = None
     ) -> ReleasePage:
         """A page of releases; see `UnbraidClient.list_releases`."""
-        request = release_pb2.ListReleasesRequest(page_size=page_size, page_token=page_token)
+        request = filled(release_pb2.ListReleasesRequest, "", page_size=page_size, page_token=page_token)
         return release_page(await self._call(self._release.ListReleases, request, timeout_s))
 
     async def activate_release(self, release_id: str, *, timeout_s: float = RELEASE_TIMEOUT_S) -> Activation:
         """Answer from a release; see `UnbraidClient.activate_release`."""
-        request = release_pb2.ActivateReleaseRequest(release_id=release_id)
+        request = filled(release_pb2.ActivateReleaseRequest, "", release_id=release_id)
         response = await self._call(self._release.ActivateRelease, request, timeout_s)
         return activation(response)
 
     async def rollback_release(self, active_release_id: str, *, timeout_s: float = RELEASE_TIMEOUT_S) -> Activation:
         """Go back one release; see `UnbraidClient.rollback_release`."""
-        request = release_pb2.RollbackReleaseRequest(active_release_id=active_release_id)
+        request = filled(release_pb2.RollbackReleaseRequest, "", active_release_id=active_release_id)
         response = await self._call(self._release.RollbackRelease, request, timeout_s)
         return activation(response)
 
@@ -121,8 +126,10 @@ class AsyncUnbraidClient(AsyncQuestionCalls):
         timeout_s: float = RELEASE_TIMEOUT_S,
     ) -> AsyncIterator[RebuildNews]:
         """Build the index of a release anew; see `UnbraidClient.rebuild_index`."""
-        request = release_pb2.RebuildIndexRequest(release_id=release_id or "", recall=recall, activate=activate)
-        call = self._release.RebuildIndex(request, timeout=timeout_s)
+        request = filled(
+            release_pb2.RebuildIndexRequest, "", release_id=release_id or "", recall=recall, activate=activate
+        )
+        call = self._release.RebuildIndex(request, timeout=seconds(timeout_s))
         try:
             async for response in call:
                 yield rebuild_news(response)
@@ -139,7 +146,7 @@ class AsyncUnbraidClient(AsyncQuestionCalls):
         self, method: grpc.aio.UnaryUnaryMultiCallable[Request, Response], request: Request, timeout_s: float | None
     ) -> Response:
         try:
-            return await method(request, timeout=self._timeout_s if timeout_s is None else timeout_s)
+            return await method(request, timeout=self._timeout_s if timeout_s is None else seconds(timeout_s))
         except grpc.aio.AioRpcError as error:
             raise error_of(error) from error
 

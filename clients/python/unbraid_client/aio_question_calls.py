@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 import grpc
 import grpc.aio
 
+from unbraid_client.arguments import seconds, several
 from unbraid_client.errors import error_of
 from unbraid_client.filters import Condition
 from unbraid_client.questions import Answer, BatchResult, Question, RankResult, SimilarResult
@@ -90,7 +91,7 @@ class AsyncQuestionCalls(ABC):
 
     async def batch_recommend(self, questions: Iterable[Question], *, timeout_s: float | None = None) -> BatchResult:
         """Items for many users or histories; see `UnbraidClient.batch_recommend`."""
-        sent = tuple(questions)
+        sent = several(questions, "questions", "Question")
         request = batch_request(sent)
         return batch_result(sent, await self._call(self._recommendation.BatchRecommend, request, timeout_s))
 
@@ -99,7 +100,9 @@ class AsyncQuestionCalls(ABC):
     ) -> AsyncIterator[Answer]:
         """Items for users or histories as they come; see `UnbraidClient.stream_recommend`."""
         sent = SentQuestions()
-        call = self._recommendation.StreamRecommend(sent.awaited_messages(questions), timeout=timeout_s)
+        call = self._recommendation.StreamRecommend(
+            sent.awaited_messages(questions), timeout=None if timeout_s is None else seconds(timeout_s)
+        )
         try:
             async for response in call:
                 for answer in sent.answers(response):

@@ -7,6 +7,7 @@ import json
 import grpc
 import grpc.aio
 
+from unbraid_client.arguments import checked
 from unbraid_client.bearer import Token, aio_bearers, is_loopback, sync_bearer
 from unbraid_client.tls import Tls
 
@@ -85,6 +86,10 @@ def open_aio_channel(
 def _encryption(
     target: str, credentials: grpc.ChannelCredentials | None, tls: Tls | None, token: Token | None
 ) -> tuple[grpc.ChannelCredentials | None, tuple[tuple[str, str | int], ...]]:
+    checked(target, str, "target", "host:port as a str")
+    checked(tls, Tls | None, "tls", "a Tls")
+    if token is not None and not isinstance(token, str) and not callable(token):
+        raise TypeError(f"token: is of type {type(token).__name__}; give a str, or a function that returns one")
     if tls is None:
         if credentials is None and token is not None:
             if not is_loopback(target):

@@ -17,6 +17,7 @@ from unbraid.v1 import (
     status_pb2,
     status_pb2_grpc,
 )
+from unbraid_client.arguments import filled, seconds, several
 from unbraid_client.bearer import Token
 from unbraid_client.channel import DEFAULT_TARGET, DEFAULT_TIMEOUT_S, RELEASE_TIMEOUT_S, open_channel
 from unbraid_client.errors import error_of
@@ -49,6 +50,7 @@ class UnbraidClient(QuestionCalls):
 
     Raises:
         ValueError: a token would travel to another machine in plain text, or there are ``tls`` and ``credentials``.
+        TypeError: an argument is of another type than it has to be; so it is with those of all calls.
         OSError: a file for TLS cannot be read.
     """
 
@@ -61,7 +63,7 @@ class UnbraidClient(QuestionCalls):
         credentials: grpc.ChannelCredentials | None = None,
         timeout_s: float = DEFAULT_TIMEOUT_S,
     ) -> None:
-        self._timeout_s = timeout_s
+        self._timeout_s = seconds(timeout_s)
         self._channel = open_channel(target, credentials, tls, token)
         self._recommendation = recommendation_pb2_grpc.RecommendationServiceStub(self._channel)
         self._catalogue = catalogue_pb2_grpc.CatalogServiceStub(self._channel)
@@ -100,7 +102,7 @@ class UnbraidClient(QuestionCalls):
         Raises:
             ClientError: the call failed.
         """
-        request = catalogue_pb2.DeleteItemsRequest(item_ids=item_ids)
+        request = filled(catalogue_pb2.DeleteItemsRequest, "", item_ids=several(item_ids, "item_ids", "str"))
         return delete_result(self._call(self._catalogue.DeleteItems, request, timeout_s))
 
     def get_items(
@@ -140,8 +142,12 @@ class UnbraidClient(QuestionCalls):
         Raises:
             ClientError: the call failed.
         """
-        request = catalogue_pb2.ListItemsRequest(
-            page_size=page_size, page_token=page_token, include_vectors=include_vectors
+        request = filled(
+            catalogue_pb2.ListItemsRequest,
+            "",
+            page_size=page_size,
+            page_token=page_token,
+            include_vectors=include_vectors,
         )
         return item_page(self._call(self._catalogue.ListItems, request, timeout_s))
 
@@ -158,7 +164,7 @@ class UnbraidClient(QuestionCalls):
         Raises:
             ClientError: the call failed; Conflict where the server authenticates nobody and is no loopback one.
         """
-        request = release_pb2.ListReleasesRequest(page_size=page_size, page_token=page_token)
+        request = filled(release_pb2.ListReleasesRequest, "", page_size=page_size, page_token=page_token)
         return release_page(self._call(self._release.ListReleases, request, timeout_s))
 
     def activate_release(self, release_id: str, *, timeout_s: float = RELEASE_TIMEOUT_S) -> Activation:
@@ -168,7 +174,7 @@ class UnbraidClient(QuestionCalls):
             ClientError: the call failed and the release before goes on answering; NotFound, Conflict or ServerError
                 say what is wrong with the release.
         """
-        request = release_pb2.ActivateReleaseRequest(release_id=release_id)
+        request = filled(release_pb2.ActivateReleaseRequest, "", release_id=release_id)
         return activation(self._call(self._release.ActivateRelease, request, timeout_s))
 
     def rollback_release(self, active_release_id: str, *, timeout_s: float = RELEASE_TIMEOUT_S) -> Activation:
@@ -177,7 +183,7 @@ class UnbraidClient(QuestionCalls):
         Raises:
             ClientError: as ``activate_release``; Conflict where another release is active, or none was before.
         """
-        request = release_pb2.RollbackReleaseRequest(active_release_id=active_release_id)
+        request = filled(release_pb2.RollbackReleaseRequest, "", active_release_id=active_release_id)
         return activation(self._call(self._release.RollbackRelease, request, timeout_s))
 
     def rebuild_index(
@@ -202,8 +208,10 @@ class UnbraidClient(QuestionCalls):
         Raises:
             ClientError: the call failed, on the way through the news; Conflict where another rebuild is under way.
         """
-        request = release_pb2.RebuildIndexRequest(release_id=release_id or "", recall=recall, activate=activate)
-        call = self._release.RebuildIndex(request, timeout=timeout_s)
+        request = filled(
+            release_pb2.RebuildIndexRequest, "", release_id=release_id or "", recall=recall, activate=activate
+        )
+        call = self._release.RebuildIndex(request, timeout=seconds(timeout_s))
         try:
             yield from map(rebuild_news, call)
         except grpc.RpcError as error:
@@ -223,7 +231,7 @@ class UnbraidClient(QuestionCalls):
         self, method: grpc.UnaryUnaryMultiCallable[Request, Response], request: Request, timeout_s: float | None
     ) -> Response:
         try:
-            return method(request, timeout=self._timeout_s if timeout_s is None else timeout_s)
+            return method(request, timeout=self._timeout_s if timeout_s is None else seconds(timeout_s))
         except grpc.RpcError as error:
             raise error_of(error) from error
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from unbraid.v1 import catalogue_pb2 as pb
+from unbraid_client.arguments import checked, filled, several, wrong_type
 from unbraid_client.items import AttributeValue, DeleteResult, Item, ItemPage, ItemsResult, UpsertResult
 
 __all__ = ["ItemReading", "delete_result", "item_page", "upsert_request", "upsert_result"]
@@ -22,8 +23,10 @@ def upsert_request(items: Iterable[Item], space_id: str) -> pb.UpsertItemsReques
 
     Raises:
         ValueError: a vector, or a value of an attribute, cannot be sent; the message names it.
+        TypeError: an argument, or a part of an item, is of another type than it has to be.
     """
-    return pb.UpsertItemsRequest(items=map(_message, items), space_id=space_id)
+    messages = [_message(each, f"items[{i}]") for i, each in enumerate(several(items, "items", "Item"))]
+    return filled(pb.UpsertItemsRequest, "", items=messages, space_id=space_id)
 
 
 def upsert_result(response: pb.UpsertItemsResponse) -> UpsertResult:
@@ -45,7 +48,7 @@ class ItemReading:
     """
 
     def __init__(self, item_ids: Iterable[str], *, include_vectors: bool) -> None:
-        self._item_ids = tuple(item_ids)
+        self._item_ids = several(item_ids, "item_ids", "str")
         self._include_vectors = include_vectors
         self._answers: list[pb.GetItemsResponse] = []
 
@@ -54,7 +57,7 @@ class ItemReading:
         item_ids = self._answers[-1].remaining_item_ids if self._answers else self._item_ids
         if self._answers and not item_ids:
             return None
-        return pb.GetItemsRequest(item_ids=item_ids, include_vectors=self._include_vectors)
+        return filled(pb.GetItemsRequest, "", item_ids=list(item_ids), include_vectors=self._include_vectors)
 
     def take(self, answer: pb.GetItemsResponse) -> None:
         """Keep an answer. Where another release has taken over meanwhile, everything is asked for once more."""
@@ -80,12 +83,15 @@ def item_page(response: pb.ListItemsResponse) -> ItemPage:
     return ItemPage(response.release_id, response.space_id, items, response.next_page_token, response.item_count)
 
 
-def _message(item: Item) -> pb.Item:
-    message = pb.Item(item_id=item.item_id, title=item.title, categories=item.categories)
+def _message(item: Item, path: str) -> pb.Item:
+    checked(item, Item, path, "an Item")
+    categories = several(item.categories, f"{path}.categories", "str")
+    message = filled(pb.Item, f"{path}.", item_id=item.item_id, title=item.title, categories=categories)
     if item.vector is not None:
-        message.vector = _packed(item.vector, f"{item.item_id}: vector")
-    for name, value in item.attributes.items():
-        message.attributes[name].CopyFrom(_value(value, f"{item.item_id}: attribute {name!r}"))
+        message.vector = _packed(several(item.vector, f"{path}.vector", "float"), f"{path}.vector")
+    for name, value in checked(item.attributes, Mapping, f"{path}.attributes", "a dict").items():
+        checked(name, str, f"{path}.attributes", "names that are str")
+        message.attributes[name].CopyFrom(_value(value, f"{path}.attributes[{name!r}]"))
     return message
 
 
@@ -114,8 +120,10 @@ def _value(value: AttributeValue, where: str) -> pb.AttributeValue:
             moment = Timestamp()
             moment.FromDatetime(value)
             return pb.AttributeValue(time_value=moment)
+        case _ if isinstance(value, Iterable):
+            return pb.AttributeValue(string_list_value=filled(pb.StringList, f"{where}.", values=list(value)))
         case _:
-            return pb.AttributeValue(string_list_value=pb.StringList(values=value))
+            raise wrong_type(where, value, "a str, bool, int, float, datetime or list of str")
 
 
 def _item(message: pb.Item) -> Item:

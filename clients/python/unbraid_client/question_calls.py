@@ -9,6 +9,7 @@ from typing import TypeVar
 import grpc
 
 from unbraid.v1.recommendation_pb2_grpc import RecommendationServiceStub
+from unbraid_client.arguments import seconds, several
 from unbraid_client.errors import error_of
 from unbraid_client.filters import Condition
 from unbraid_client.questions import Answer, BatchResult, Question, RankResult, SimilarResult
@@ -64,7 +65,7 @@ class QuestionCalls(ABC):
 
         Raises:
             ValueError: user_id and history both or neither, a time without a time zone, or no allowed item.
-            TypeError: a condition has one string in place of several values.
+            TypeError: an argument, or what it holds, is of another type than it has to be.
             ClientError: the call failed; InvalidRequest for a condition that the release cannot answer, and for profile
                 LEARNED where it has no ranker.
         """
@@ -131,7 +132,7 @@ class QuestionCalls(ABC):
             ValueError, TypeError: a question that cannot be sent; see ``recommend``.
             ClientError: the whole call failed.
         """
-        sent = tuple(questions)
+        sent = several(questions, "questions", "Question")
         return batch_result(sent, self._call(self._recommendation.BatchRecommend, batch_request(sent), timeout_s))
 
     def stream_recommend(self, questions: Iterable[Question], *, timeout_s: float | None = None) -> Iterator[Answer]:
@@ -151,7 +152,9 @@ class QuestionCalls(ABC):
                 again.
         """
         sent = SentQuestions()
-        call = self._recommendation.StreamRecommend(sent.messages(questions), timeout=timeout_s)
+        call = self._recommendation.StreamRecommend(
+            sent.messages(questions), timeout=None if timeout_s is None else seconds(timeout_s)
+        )
         try:
             for response in call:
                 yield from sent.answers(response)

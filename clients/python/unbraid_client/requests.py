@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TypedDict
 
 from unbraid.v1 import recommendation_pb2 as pb
+from unbraid_client.arguments import checked, filled, several, wrong_type
 from unbraid_client.filter_message import filter_message
 from unbraid_client.filters import Condition
 from unbraid_client.questions import Question
@@ -19,26 +21,27 @@ VALUE_OF_PROFILE = {
 }
 
 
-def recommend_request(question: Question) -> pb.RecommendRequest:
-    """The message of a Recommend call.
+def recommend_request(question: Question, path: str = "") -> pb.RecommendRequest:
+    """The message of a Recommend call; ``path`` says where the question stands, such as ``questions[3].``.
 
     Raises:
         ValueError: not exactly one of user_id and history, or a time, a profile or a filter that cannot be sent.
-        TypeError: a condition has one string in place of several values.
+        TypeError: an argument is of another type than it has to be.
     """
-    request = pb.RecommendRequest(
+    return filled(
+        pb.RecommendRequest,
+        path,
+        **_subject(question.user_id, question.history, path),
         limit=question.limit,
-        as_of_time=None if question.as_of is None else timestamp_of(question.as_of, "as_of"),
+        as_of_time=None if question.as_of is None else timestamp_of(question.as_of, f"{path}as_of"),
         seen_items=_seen_items(include_seen=question.include_seen),
-        excluded_item_ids=question.excluded_item_ids,
+        excluded_item_ids=several(question.excluded_item_ids, f"{path}excluded_item_ids", "str"),
         profile=_profile(question.profile),
         diversity=question.diversity,
         balance=question.balance,
         min_probability=question.min_probability,
-        filter=filter_message(question.conditions, question.allowed_item_ids),
+        filter=filter_message(question.conditions, question.allowed_item_ids, path),
     )
-    _put_subject(request, question.user_id, question.history)
-    return request
 
 
 def batch_request(questions: Iterable[Question]) -> pb.BatchRecommendRequest:
@@ -47,7 +50,14 @@ def batch_request(questions: Iterable[Question]) -> pb.BatchRecommendRequest:
     Raises:
         ValueError, TypeError: as ``recommend_request``.
     """
-    return pb.BatchRecommendRequest(requests=map(recommend_request, questions))
+    return pb.BatchRecommendRequest(
+        requests=[
+            recommend_request(
+                checked(each, Question, f"questions[{position}]", "a Question"), f"questions[{position}]."
+            )
+            for position, each in enumerate(questions)
+        ]
+    )
 
 
 def rank_request(
@@ -62,16 +72,17 @@ def rank_request(
     """The message of a RankItems call.
 
     Raises:
-        ValueError: not exactly one of user_id and history, or a time or a profile that cannot be sent.
+        ValueError, TypeError: as ``recommend_request``.
     """
-    request = pb.RankItemsRequest(
-        item_ids=item_ids,
+    return filled(
+        pb.RankItemsRequest,
+        "",
+        **_subject(user_id, history, ""),
+        item_ids=several(item_ids, "item_ids", "str"),
         as_of_time=None if as_of is None else timestamp_of(as_of, "as_of"),
         seen_items=_seen_items(include_seen=include_seen),
         profile=_profile(profile),
     )
-    _put_subject(request, user_id, history)
-    return request
 
 
 def similar_request(
@@ -85,13 +96,15 @@ def similar_request(
     """The message of a SimilarItems call.
 
     Raises:
-        ValueError, TypeError: a filter that cannot be sent.
+        ValueError, TypeError: as ``recommend_request``.
     """
-    return pb.SimilarItemsRequest(
+    return filled(
+        pb.SimilarItemsRequest,
+        "",
         item_id=item_id,
         limit=limit,
-        excluded_item_ids=excluded_item_ids,
-        filter=filter_message(conditions, allowed_item_ids),
+        excluded_item_ids=several(excluded_item_ids, "excluded_item_ids", "str"),
+        filter=filter_message(conditions, allowed_item_ids, ""),
     )
 
 
@@ -106,29 +119,31 @@ def interests_request(
     """The message of a GetInterests call.
 
     Raises:
-        ValueError: not exactly one of user_id and history, or a time that cannot be sent.
+        ValueError, TypeError: as ``recommend_request``.
     """
-    request = pb.GetInterestsRequest(
+    return filled(
+        pb.GetInterestsRequest,
+        "",
+        **_subject(user_id, history, ""),
         as_of_time=None if as_of is None else timestamp_of(as_of, "as_of"),
         evidence_limit=evidence_limit,
         include_vectors=include_vectors,
     )
-    _put_subject(request, user_id, history)
-    return request
 
 
-def _put_subject(
-    request: pb.RecommendRequest | pb.RankItemsRequest | pb.GetInterestsRequest,
-    user_id: str | None,
-    history: Iterable[EventLike] | None,
-) -> None:
+class _Subject(TypedDict, total=False):
+    user_id: str
+    history: pb.History
+
+
+def _subject(user_id: str | None, history: Iterable[EventLike] | None, path: str) -> _Subject:
+    """The one of the two fields that is set."""
     if user_id is not None and history is None:
-        request.user_id = user_id
-    elif history is not None and user_id is None:
-        request.history.SetInParent()
-        request.history.events.extend(_event(event, position) for position, event in enumerate(history))
-    else:
-        raise ValueError("give either user_id or history")
+        return {"user_id": user_id}
+    if history is not None and user_id is None:
+        events = several(history, f"{path}history", "Event")
+        return {"history": pb.History(events=[_event(each, f"{path}history[{i}]") for i, each in enumerate(events)])}
+    raise ValueError("give either user_id or history")
 
 
 def _seen_items(*, include_seen: bool) -> pb.SeenItems.ValueType:
@@ -143,7 +158,15 @@ def _profile(profile: Profile | None) -> pb.RankingProfile.ValueType:
     return VALUE_OF_PROFILE[profile]
 
 
-def _event(event: EventLike, position: int) -> pb.Event:
-    known = event if isinstance(event, Event) else Event(*event)
-    time = timestamp_of(known.time, f"history[{position}].time")
-    return pb.Event(item_id=known.item_id, event_time=time, action=known.action)
+def _event(event: EventLike, path: str) -> pb.Event:
+    known = _known(event, path)
+    time = timestamp_of(known.time, f"{path}.time")
+    return filled(pb.Event, f"{path}.", item_id=known.item_id, event_time=time, action=known.action)
+
+
+def _known(event: object, path: str) -> Event:
+    if isinstance(event, Event):
+        return event
+    if isinstance(event, tuple | list) and len(event) in (2, 3):
+        return Event(*event)
+    raise wrong_type(path, event, "an Event, (item_id, time) or (item_id, time, action)")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 
 from unbraid.v1 import recommendation_pb2 as pb
+from unbraid_client.arguments import checked
 from unbraid_client.questions import Answer, Question
 from unbraid_client.requests import recommend_request
 from unbraid_client.results import answer
@@ -49,7 +50,9 @@ class SentQuestions:
             yield answer(self._unanswered.pop(outcome.question_id), outcome)
 
     def _message(self, question: Question) -> pb.StreamRecommendRequest:
-        message = pb.StreamRecommendRequest(question_id=str(self._count), request=recommend_request(question))
+        place = f"questions[{self._count}]"
+        request = recommend_request(checked(question, Question, place, "a Question"), f"{place}.")
+        message = pb.StreamRecommendRequest(question_id=str(self._count), request=request)
         self._unanswered[message.question_id] = question
         self._count += 1
         return message

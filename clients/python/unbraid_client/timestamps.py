@@ -7,6 +7,7 @@ from datetime import datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from unbraid_client.arguments import wrong_type
 from unbraid_client.types import Moment
 
 __all__ = ["timestamp_of"]
@@ -19,6 +20,7 @@ def timestamp_of(moment: Moment, field: str) -> Timestamp:
 
     Raises:
         ValueError: without a time zone, or outside the years 1 to 9999; ``field`` names it.
+        TypeError: neither of the two that a moment can be.
     """
     timestamp = Timestamp()
     if isinstance(moment, datetime):
@@ -29,6 +31,8 @@ def timestamp_of(moment: Moment, field: str) -> Timestamp:
     try:
         seconds = math.floor(moment)
         timestamp.FromNanoseconds(seconds * NANOS_PER_SECOND + round((moment - seconds) * NANOS_PER_SECOND))
+    except TypeError:
+        raise wrong_type(field, moment, "a datetime with a time zone, or epoch seconds as a float") from None
     except (ValueError, OverflowError):
         raise ValueError(f"{field}: {moment} is not a time in epoch seconds between the years 1 and 9999") from None
     return timestamp

@@ -184,9 +184,9 @@ def test_a_line_that_is_no_item_is_named(items: Items, tmp_path: Path, line: str
     [
         (
             {"attributes": {"price_cents": 10**30}},
-            "k00: attribute 'price_cents': 1000000000000000000000000000000 does not",
+            "items[0].attributes['price_cents']: 1000000000000000000000000000000 does not",
         ),
-        ({"vector": [1e300]}, "k00: vector: float too large to pack with f format; send numbers that fit float32"),
+        ({"vector": [1e300]}, "items[0].vector: float too large to pack with f format; send numbers that fit float32"),
     ],
 )
 def test_what_cannot_be_sent_is_named(items: Items, tmp_path: Path, said: dict[str, Any], problem: str) -> None:

@@ -70,12 +70,6 @@ def test_two_bounds_of_one_side_are_a_value_error() -> None:
         Numbers("price", least=1, above=1)
 
 
-def test_one_string_is_not_taken_for_its_letters(server: ScriptedServer, call: Call) -> None:
-    with pytest.raises(TypeError, match=r"conditions\[0\].values: is one string, 'Books'; give a list"):
-        call("recommend", user_id="7", conditions=[AnyOf("categories", "Books")])
-    assert server.requests == []
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
