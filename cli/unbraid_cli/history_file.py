@@ -48,10 +48,15 @@ def read_history(path: Path) -> list[Event]:
             return [
                 Event(
                     item_id=row["item_id"],
-                    time=parse_time(row["timestamp"] or "", f"{path}:{rows.line_num}: timestamp"),
+                    time=parse_time(row["timestamp"] or "", f"{path}:{_first_line(rows, row)}: timestamp"),
                     action=row.get("action") or "",
                 )
                 for row in rows
             ]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InvalidInput("--history", f"{path} cannot be read: {error}") from None
+
+
+def _first_line(rows: csv.DictReader[str], row: dict[str, str]) -> int:
+    """Where the row that was read last begins; quoted values can hold line breaks."""
+    return rows.line_num - sum(str(value).count("\n") for value in row.values())

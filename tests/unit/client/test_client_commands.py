@@ -231,6 +231,7 @@ def test_json_holds_the_whole_answer(server: ScriptedServer, unbraid: Unbraid) -
         (None, "cannot be read"),
         ("item_id,time\n1,2\n", "lacks the column 'timestamp'"),
         ("item_id,timestamp\n1,0\n2,yesterday\n", "history.csv:3: timestamp: 'yesterday' is no time"),
+        ('item_id,timestamp,n\n"a\nb",0,\n2,soon,"a\nb"\n', "history.csv:4: timestamp: 'soon' is no time"),
     ],
 )
 def test_a_bad_history_file_is_one_line(unbraid: Unbraid, tmp_path: Path, file: str | None, complaint: str) -> None:

@@ -29,8 +29,7 @@ class Finding:
     Attributes:
         reason: why.
         count: how many rows.
-        line: where the first one is. The header of a CSV file is line 1 and a quoted line break starts no new line;
-            the first row of a Parquet file is line 1.
+        line: where the first one begins. The header of a CSV file is line 1, and so is the first row of a Parquet file.
         example: the offending value of the first one, empty where the value is missing.
         dropped: whether the rows were left out; False for rows that were kept in spite of it.
     """

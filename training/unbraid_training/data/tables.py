@@ -15,6 +15,7 @@ from pyarrow import csv, parquet
 from unbraid_core.errors import InvalidInput, NotFound
 from unbraid_core.types import BoolArray, DoubleArray, IntArray
 from unbraid_training.data.columns import Column, as_text, doubles, equals, flags, is_text
+from unbraid_training.data.csv_lines import row_lines
 
 __all__ = ["TAB_SEPARATED", "CsvFormat", "RawTable", "iter_tables", "read_table"]
 
@@ -40,7 +41,7 @@ class RawTable:
     Attributes:
         path: the file.
         table: its columns.
-        line_N: int64, where each row stands: the header of a CSV file is line 1, the first row of a Parquet file too.
+        line_N: int64, where each row begins: the header of a CSV file is line 1, the first row of a Parquet file too.
         malformed: line and text of the rows of a CSV file that have another number of columns than the header.
     """
 
@@ -192,7 +193,8 @@ def _read_csv(path: Path, text_columns: Collection[str], layout: CsvFormat) -> R
         raise InvalidInput(str(path), _csv_problem(path, error)) from None
     if any(pa.types.is_binary(kind) for kind in table.schema.types):
         raise InvalidInput(str(path), _NOT_UTF8)
-    return RawTable(path, table, _line_numbers(table.num_rows, [line for line, _ in malformed]), malformed)
+    line_N, malformed_lines = row_lines(table, malformed)
+    return RawTable(path, table, line_N, list(zip(malformed_lines, (text for _, text in malformed), strict=True)))
 
 
 _NOT_UTF8 = "not UTF-8 text; save the file with UTF-8 encoding"
@@ -211,9 +213,3 @@ def _csv_problem(path: Path, error: Exception) -> str:
 
 def _first_line(error: Exception) -> str:
     return str(error).partition("\n")[0]
-
-
-def _line_numbers(row_count: int, malformed_lines: Sequence[int]) -> IntArray:
-    """Lines 2, 3, ... without the malformed ones."""
-    line = np.arange(2, row_count + len(malformed_lines) + 2)
-    return np.setdiff1d(line, malformed_lines, assume_unique=True)
