@@ -21,20 +21,14 @@ __all__ = ["read_item_file", "to_json_line"]
 VECTOR = "vector"
 
 
-def read_item_file(path: Path) -> list[Item]:
-    """The items of a file.
+def read_item_file(path: Path) -> dict[str, Item]:
+    """The items of a file in their order, by where they stand: ``items.jsonl:3`` or ``items.csv: item 'k00'``.
 
     Raises:
         NotFound: there is no such file.
-        InvalidInput: it cannot be read; the message names the line or the column.
+        InvalidInput: it cannot be read, or has an item twice; the message names the line or the column.
     """
-    if path.suffix == ".jsonl":
-        if not path.exists():
-            raise NotFound(f"{path}: no such file")
-        # Not splitlines: it would part a line at characters that JSON leaves as they are.
-        lines = _text(path).split("\n")
-        return [_item_of_line(line, f"{path}:{number}") for number, line in enumerate(lines, 1) if line.strip()]
-    return _items_of_table(path)
+    return _items_of_lines(path) if path.suffix == ".jsonl" else _items_of_table(path)
 
 
 def to_json_line(item: Item) -> str:
@@ -58,7 +52,24 @@ def _text(path: Path) -> str:
         raise InvalidInput(str(path), "not UTF-8 text; save the file with UTF-8 encoding") from None
 
 
-def _items_of_table(path: Path) -> list[Item]:
+def _items_of_lines(path: Path) -> dict[str, Item]:
+    if not path.exists():
+        raise NotFound(f"{path}: no such file")
+    items: dict[str, Item] = {}
+    place_of: dict[str, str] = {}
+    # Not splitlines: it would part a line at characters that JSON leaves as they are.
+    for number, line in enumerate(_text(path).split("\n"), 1):
+        if line.strip():
+            place = f"{path}:{number}"
+            item = _item_of_line(line, place)
+            earlier = place_of.setdefault(item.item_id, place)
+            if earlier != place:
+                raise InvalidInput(place, f"item {item.item_id!r} is {earlier} already; write every item once")
+            items[place] = item
+    return items
+
+
+def _items_of_table(path: Path) -> dict[str, Item]:
     from unbraid_core.live.item_table import item_of
     from unbraid_training.data.items import read_items
     from unbraid_training.data.report import ReadReport
@@ -67,11 +78,12 @@ def _items_of_table(path: Path) -> list[Item]:
     for line in ReadReport((report,)).lines():
         error_console.print(line, markup=False, soft_wrap=True)
     vectors = _vectors(catalogue.table, path)
-    items = []
+    items = {}
     for row, vector in enumerate(vectors):
         known = item_of(catalogue.table, row)
         attributes = {name: value for name, value in known.attributes.items() if name != VECTOR}
-        items.append(Item(known.item_id, known.title, known.categories, attributes, vector))
+        item = Item(known.item_id, known.title, known.categories, attributes, vector)
+        items[f"{path}: item {item.item_id!r}"] = item
     return items
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +13,7 @@ import typer
 from unbraid_cli.connection import connected
 from unbraid_cli.console import console, progress, rows_table
 from unbraid_cli.options import Json, Server
-from unbraid_client import Item, UnbraidClient
+from unbraid_client import ClientError, InvalidRequest, Item, UnbraidClient
 from unbraid_client.channel import DEFAULT_TARGET
 
 __all__ = ["app"]
@@ -38,20 +39,38 @@ def upsert(
 ) -> None:
     """Add the items of a file to the catalogue, or put them in place of what they were."""
     from unbraid_cli.item_file import read_item_file
-    from unbraid_core.errors import InvalidInput
+    from unbraid_core.errors import UnbraidError
 
     items = read_item_file(source)
-    added_count = 0
-    with connected(server) as client, progress() as display:
-        task = display.add_task("sending items", total=len(items))
-        remaining = iter(items)
-        while batch := list(islice(remaining, ITEMS_PER_CALL)):
-            try:
-                added_count += client.upsert_items(batch, space_id=space_id or "").added_count
-            except ValueError as error:
-                raise InvalidInput(str(source), str(error)) from None
-            display.advance(task, len(batch))
+    sent_count = added_count = 0
+    try:
+        with connected(server) as client, progress() as display:
+            task = display.add_task("sending items", total=len(items))
+            remaining = iter(items.items())
+            while batch := dict(islice(remaining, ITEMS_PER_CALL)):
+                added_count += _upsert(client, batch, space_id or "")
+                sent_count += len(batch)
+                display.advance(task, len(batch))
+    except (ClientError, UnbraidError) as error:
+        if not sent_count:
+            raise
+        done = f"the first {sent_count:,} of {len(items):,} items are stored; sending the file again does no harm"
+        raise UnbraidError(f"{error} ({done})") from None
     console.print(f"{len(items):,} items: {added_count:,} new, {len(items) - added_count:,} changed")
+
+
+def _upsert(client: UnbraidClient, batch: Mapping[str, Item], space_id: str) -> int:
+    """Send items, which are named by where they stand, and return how many of them are new."""
+    from unbraid_core.errors import InvalidInput
+
+    try:
+        return client.upsert_items(batch.values(), space_id=space_id).added_count
+    except (ValueError, InvalidRequest) as error:
+        named = re.match(r"space_id: |items\[(\d+)\](?:\.|: )", str(error))
+        if named is None:
+            raise
+        place = "--space-id" if named[1] is None else list(batch)[int(named[1])]
+        raise InvalidInput(place, str(error)[named.end() :]) from None
 
 
 @app.command()

@@ -184,16 +184,50 @@ def test_a_line_that_is_no_item_is_named(items: Items, tmp_path: Path, line: str
     [
         (
             {"attributes": {"price_cents": 10**30}},
-            "items[0].attributes['price_cents']: 1000000000000000000000000000000 does not",
+            "attributes['price_cents']: 1000000000000000000000000000000 does not",
         ),
-        ({"vector": [1e300]}, "items[0].vector: float too large to pack with f format; send numbers that fit float32"),
+        ({"vector": [1e300]}, "vector: float too large to pack with f format; send numbers that fit float32"),
     ],
 )
 def test_what_cannot_be_sent_is_named(items: Items, tmp_path: Path, said: dict[str, Any], problem: str) -> None:
     path = tmp_path / "items.jsonl"
     path.write_text(json.dumps({"item_id": "k00", **said}))
     code, _, err = items("upsert", str(path))
-    assert (code, f"error: {path}: {problem}" in err) == (2, True), err
+    assert (code, f"error: {path}:1: {problem}" in err) == (2, True), err
+
+
+def test_what_a_server_refuses_is_named_and_what_is_stored_already_is_said(
+    items: Items, tmp_path: Path, target: str
+) -> None:
+    with UnbraidClient(target) as client:
+        space_id = client.get_items([]).space_id
+    path = tmp_path / "items.jsonl"
+    lines = [json.dumps({"item_id": f"new {number}", "vector": [1.0] * 8}) for number in range(200)]
+    path.write_text("\n\n".join([*lines, json.dumps({"item_id": "k00", "attributes": {"size": 1}})]))
+    code, out, err = items("upsert", str(path), "--space-id", space_id)
+    assert (code, out) == (2, "")
+    assert f"error: {path}:401: attributes['size']: the catalogue has no such attribute" in err
+    assert "(the first 200 of 201 items are stored; sending the file again does no harm)" in err
+    path.write_text("\n".join(lines))
+    assert items("upsert", str(path), "--space-id", space_id)[1] == "200 items: 0 new, 200 changed\n"
+
+
+def test_an_item_of_a_table_that_is_refused_is_named_by_its_id(items: Items, tmp_path: Path) -> None:
+    path = tmp_path / "items.csv"
+    path.write_text("item_id,title,size\nk00,Pan,1\n")
+    err = items("upsert", str(path))[2]
+    assert f"error: {path}: item 'k00': attributes['size']: the catalogue has no such attribute" in err
+    assert "stored" not in err
+
+
+def test_a_wrong_space_is_named_as_the_option(items: Items, source: Path) -> None:
+    assert "error: --space-id: '' is not the space of release" in items("upsert", str(source))[2]
+
+
+def test_an_item_that_is_there_twice_is_refused(items: Items, tmp_path: Path) -> None:
+    path = tmp_path / "items.jsonl"
+    path.write_text('{"item_id": "k00"}\n{"item_id": "k01"}\n{"item_id": "k00"}\n')
+    assert f"error: {path}:3: item 'k00' is {path}:1 already; write every item once" in items("upsert", str(path))[2]
 
 
 def test_an_argument_that_is_no_text_is_refused(items: Items) -> None:
