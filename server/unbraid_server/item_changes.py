@@ -64,7 +64,9 @@ def _vector(model: Model, sent: SentItem, space_id: str, position: int) -> ItemV
     dimension = model.released.item_vectors_ID.shape[1]
     if len(sent.vector) != 4 * dimension:
         raise InvalidInput(
-            field, f"{len(sent.vector)} bytes; send {dimension} little-endian float32 numbers, {4 * dimension} bytes"
+            field,
+            f"{len(sent.vector) / 4:g} numbers ({len(sent.vector)} bytes); "
+            f"send {dimension} little-endian float32 numbers, {4 * dimension} bytes",
         )
     vector_D = np.frombuffer(sent.vector, "<f4").astype(np.float64)
     length = float(np.linalg.norm(vector_D))
@@ -82,17 +84,22 @@ def _from_text(model: Model, sent: Sequence[SentItem]) -> list[tuple[int, ItemVe
         return []
     encode = model.delta.released.encode
     if encode is None:
-        raise InvalidInput(
-            f"items[{positions[0]}].vector",
-            f"is missing, and {sent[positions[0]].item.item_id!r} is a new item; send its vector "
-            f"(release {model.release_id} has no item encoder that could make one)",
-        )
+        problem = f"is missing, and {_why_needed(model, sent[positions[0]].item.item_id)}; send its vector"
+        without = f" (release {model.release_id} has no item encoder that could make one)"
+        raise InvalidInput(f"items[{positions[0]}].vector", problem + without)
     texts = table_of([sent[position].item for position in positions], model.delta.table.schema)
     vectors_ND = encode(Catalogue(texts))
     return [
         (position, ItemVector(model.space_id, vector_D, is_from_text=True))
         for position, vector_D in zip(positions, vectors_ND, strict=True)
     ]
+
+
+def _why_needed(model: Model, item_id: str) -> str:
+    """Why an item has no place that it could keep."""
+    if model.delta.released.catalogue.row(item_id) >= 0:
+        return f"{item_id!r} was deleted, so it has no place any more"
+    return f"{item_id!r} is a new item, or one that was deleted"
 
 
 def _keeps_vector(model: Model, sent: SentItem) -> bool:

@@ -165,6 +165,16 @@ def test_the_same_call_again_changes_nothing_but_the_number(client: UnbraidClien
     assert answers() == once
 
 
+def test_a_deleted_item_comes_back_with_a_vector_only(client: UnbraidClient, model: Model) -> None:
+    client.delete_items(["k00"])
+    with pytest.raises(
+        InvalidRequest, match=r"items\[0\]\.vector: is missing, and 'k00' was deleted, .*; send its vector"
+    ):
+        client.upsert_items([Item("k00", "Back")])
+    assert client.upsert_items([Item("k00", "Back", vector=[1.0] * 8)], space_id=model.space_id).added_count == 1
+    assert client.get_items(["k00"]).items[0].title == "Back"
+
+
 REFUSED = [
     ([Item("")], "items[0].item_id", "is empty"),
     ([Item("x" * 513)], "items[0].item_id", "longer than 512 bytes"),
@@ -172,8 +182,8 @@ REFUSED = [
     ([Item("k00", "x" * 20_000)], "items[0]", "send at most 16384"),
     ([Item("k00", categories=["c"] * 1001)], "items[0].categories", "1001 values"),
     ([Item(f"k{n}") for n in range(1001)], "items", "1001 items; send at most 1000"),
-    ([Item("k00"), Item("unheard")], "items[1].vector", "'unheard' is a new item; send its vector"),
-    ([Item("k00", vector=[1.0] * 7)], "items[0].vector", "28 bytes; send 8 little-endian float32 numbers, 32 bytes"),
+    ([Item("k00"), Item("unheard")], "items[1].vector", "'unheard' is a new item, or one that was deleted; send"),
+    ([Item("k00", vector=[1.0] * 7)], "items[0].vector", "7 numbers (28 bytes); send 8 little-endian float32"),
     ([Item("k00", vector=[0.0] * 8)], "items[0].vector", "is zero"),
     ([Item("k00", vector=[float("nan")] * 8)], "items[0].vector", "holds NaN or infinity"),
     ([Item("k00", vector=[float("inf")] * 8)], "items[0].vector", "holds NaN or infinity"),
