@@ -51,6 +51,8 @@ def print_recommendations(result: RecommendResult, console: Console) -> None:
     terms = _terms_shown(result.recommendations)
     console.print(_recommendation_table(result.recommendations, terms))
     console.print()
+    if result.degraded:
+        console.print("the server was busy: from fewer candidates than usual", style="dim")
     if result.expected_precision is not None:
         console.print(f"of these the user is expected to take {result.expected_precision:.1%}", style="dim")
     console.print(f"{_score_legend(result, terms)}; # is the interest behind it", style="dim")

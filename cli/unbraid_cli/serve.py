@@ -73,6 +73,10 @@ def serve(
     queue_limit: Annotated[
         int | None, typer.Option(help="Questions that may wait; more are refused at once.", show_default="128")
     ] = None,
+    degrade_after_ms: Annotated[
+        float | None,
+        typer.Option(help="Give questions that waited for longer cheaper answers, which say so.", show_default="never"),
+    ] = None,
     grace_s: Annotated[
         float | None,
         typer.Option("--grace", help="Seconds that calls in progress get to finish after SIGTERM.", show_default="10"),
@@ -124,6 +128,7 @@ def serve(
         tensorrt_cache=tensorrt_cache,
         batch_limit=batch_limit,
         queue_limit=queue_limit,
+        degrade_after_ms=degrade_after_ms,
         grace_s=grace_s,
         metrics_port=metrics_port,
         insecure=insecure,

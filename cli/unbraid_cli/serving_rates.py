@@ -31,6 +31,7 @@ class ServingRates:
         calls_per_second: of all methods but the status, by status code.
         p50_ms, p95_ms, p99_ms: durations of calls that answer questions, by the buckets of the server.
         shed_per_second: calls that were not answered, by reason.
+        degraded_per_second: answers of less effort.
         batch_queries: mean questions of a batch.
         step_ms: mean duration of each step of a call.
         stage_ms: mean duration of each stage of a batch.
@@ -43,6 +44,7 @@ class ServingRates:
     p95_ms: float | None
     p99_ms: float | None
     shed_per_second: Mapping[str, float]
+    degraded_per_second: float
     batch_queries: float | None
     step_ms: Mapping[str, float]
     stage_ms: Mapping[str, float]
@@ -63,6 +65,7 @@ def rates_of(stretches: Sequence[Stretch]) -> ServingRates:
         p95_ms=_milliseconds(durations_s.quantile(0.95)),
         p99_ms=_milliseconds(durations_s.quantile(0.99)),
         shed_per_second=_per_second(stretches, lambda status: status.shed),
+        degraded_per_second=sum(_per_second(stretches, _degraded).values()),
         batch_queries=_new_values(stretches, lambda status: status.batch_sizes).mean,
         step_ms=_mean_ms(stretches, lambda status: status.steps),
         stage_ms=_mean_ms(stretches, lambda status: status.stages),
@@ -76,6 +79,10 @@ def _calls_by_code(status: ServingStatus) -> Mapping[str, int]:
         if not call.method.startswith(OWN_METHODS):
             counts[call.code] += call.call_count
     return counts
+
+
+def _degraded(status: ServingStatus) -> Mapping[str, int]:
+    return {"degraded": status.degraded_answer_count}
 
 
 def _per_second(

@@ -63,6 +63,7 @@ def view(frame: Frame, server: str) -> RenderableType:
         "calls a second": _per_second(rates.calls_per_second) or "none",
         "latency": _latency(rates),
         "shed a second": _per_second(rates.shed_per_second) or "none",
+        **({"degraded": f"{rates.degraded_per_second:,.1f} answers a second"} if rates.degraded_per_second else {}),
         "batches": "none" if rates.batch_queries is None else f"{rates.batch_queries:.1f} questions each",
         "cache hits": "none" if rates.cache_hit_share is None else f"{rates.cache_hit_share:.0%} of the histories",
     }
@@ -88,6 +89,8 @@ def line(frame: Frame) -> str:
         f"waiting {sum(status.serving.waiting_query_count for status in frame.statuses)}",
         f"shed/s {_per_second(rates.shed_per_second) or 'none'}",
     ]
+    if rates.degraded_per_second:
+        parts.append(f"degraded/s {rates.degraded_per_second:,.1f}")
     if worker_count > 1:
         parts.append(f"workers {len(frame.workers)} of {worker_count}")
     return "  ".join(parts)

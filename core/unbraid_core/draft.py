@@ -10,6 +10,7 @@ from unbraid_core.types import (
     Basis,
     BoolArray,
     DoubleArray,
+    Effort,
     FloatArray,
     IntArray,
     Interests,
@@ -65,6 +66,13 @@ class Draft:
         """How the answer is ranked: without a history there is nothing to learn from."""
         return self.query.profile if self.interests is not None else Profile.FORMULA
 
+    @property
+    def effort(self) -> Effort:
+        """What may be spent: all where it is little anyway, or where scores are to be those among all candidates."""
+        if self.interests is None or self.query.listed_row_U is not None:
+            return Effort.FULL
+        return self.query.effort
+
     def allowed(self, row_C: IntArray) -> IntArray:
         """The rows that may come back, in the given order."""
         return row_C[~self.blocked_I[row_C]]
@@ -105,4 +113,5 @@ class Draft:
             plan=self.plan,
             matching_count=self.matching_count,
             allowed_count=self.allowed_count,
+            effort=self.effort,
         )

@@ -24,6 +24,7 @@ __all__ = [
     "Basis",
     "BoolArray",
     "DoubleArray",
+    "Effort",
     "FloatArray",
     "History",
     "HistoryBatch",
@@ -176,6 +177,13 @@ class Profile(StrEnum):
     LEARNED = "learned"
 
 
+class Effort(StrEnum):
+    """How much an answer may cost: all that it takes, or less, with fewer candidates; see ``effort``."""
+
+    FULL = "full"
+    REDUCED = "reduced"
+
+
 class Precision(StrEnum):
     """How the numbers of an encoder or of item vectors are stored; what is computed with them comes out as float32."""
 
@@ -201,7 +209,7 @@ class Query:
     ``balance`` is how much of its share of the list each interest is sure of, 0 to 1: see ``balanced``.
     ``listed_row_U`` are distinct living rows that are to be put in order: these come back, seen and excluded ones among
     them, and no others. They are scored among the candidates that the query has without them, because what a score and
-    a feature say depends on those.
+    a feature say depends on those; so such a query always has full ``effort``.
     """
 
     history: History
@@ -216,6 +224,7 @@ class Query:
     filter: Filter | None = None
     allowed_row_A: IntArray | None = None
     listed_row_U: IntArray | None = None
+    effort: Effort = Effort.FULL
 
     @property
     def is_filtered(self) -> bool:
@@ -259,6 +268,7 @@ class Ranking:
     that were ``improbable`` or ``beyond_limit``.
     ``plan`` is how the interests were searched for, None where there are none. ``matching_count`` is how many items the
     filter lets through, None where there is none, and ``allowed_count`` how many of those are not blocked otherwise.
+    ``effort`` is what was spent on it.
     """
 
     row_R: IntArray
@@ -274,6 +284,7 @@ class Ranking:
     plan: SearchPlan | None
     matching_count: int | None
     allowed_count: int
+    effort: Effort
 
     @property
     def candidate_count(self) -> int:

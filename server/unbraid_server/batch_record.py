@@ -32,12 +32,14 @@ class BatchRecord:
         began_s: when it began.
         marks: of its stages.
         ended_s: when it was done.
+        degraded_count: answers of reduced effort among them.
     """
 
     query_count: int
     began_s: float = field(default_factory=time.perf_counter)
     marks: Marks = field(default_factory=Marks)
     ended_s: float = 0.0
+    degraded_count: int = 0
 
     def end(self) -> None:
         """The run is done."""

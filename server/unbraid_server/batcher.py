@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby, islice
+from math import inf
 from operator import attrgetter
 from threading import Lock
 from typing import Any, Protocol, TypeVar
 
 from unbraid_core.errors import CallerGone, Overloaded
-from unbraid_core.types import Query, Ranking
+from unbraid_core.types import Effort, Query, Ranking
 from unbraid_server.batch_record import UNWATCHED, BatchRecord, BatchWatch, ShedReason, Turn
 from unbraid_server.fair_queue import FairQueue
 from unbraid_server.model import Model
@@ -50,6 +51,7 @@ class _Job:
     caller: Caller
     finish: Callable[[list[Ranking]], Any]
     write: Callable[[Sequence[Any]], Sequence[Any]]
+    asked_s: float  # by the clock of the batcher
     turn: Lock
     batch: list[_Job] = field(default_factory=list)  # what this job has to answer, itself first
     rankings: list[Ranking] = field(default_factory=list)
@@ -66,6 +68,7 @@ class Batcher:
         queue_limit: queries that may wait; more are refused at once.
         clock: seconds, never back; what the estimate of a wait rests on.
         watch: who wants to know how batches go.
+        patience_s: queries that have waited for longer are answered with reduced effort.
     """
 
     def __init__(
@@ -74,10 +77,12 @@ class Batcher:
         queue_limit: int,
         clock: Callable[[], float] = time.perf_counter,
         watch: BatchWatch = UNWATCHED,
+        patience_s: float = inf,
     ) -> None:
         self._batch_limit = batch_limit
         self._clock = clock
         self._watch = watch
+        self._patience_s = patience_s
         self._lock = Lock()
         self._waiting: FairQueue[_Job] = FairQueue(queue_limit)
         self._is_answering = False
@@ -117,7 +122,7 @@ class Batcher:
             InvalidInput: as ``Pipeline.recommend``.
         """
         asked_s = time.perf_counter()
-        job = _Job(model, queries, caller, finish, write, Lock())
+        job = _Job(model, queries, caller, finish, write, self._clock(), Lock())
         job.turn.acquire()
         self._enter(job, client)
         job.turn.acquire()
@@ -152,6 +157,9 @@ class Batcher:
     def _lead(self, batch: list[_Job]) -> None:
         """Answer a batch, give the next one to its first job, and let the others of this one go."""
         began_s = self._clock()
+        for job in batch:
+            if began_s - job.asked_s > self._patience_s:
+                job.queries = [replace(query, effort=Effort.REDUCED) for query in job.queries]
         try:
             self._answer(batch)
         finally:
@@ -165,10 +173,12 @@ class Batcher:
         queries = [query for job in batch for query in job.queries]
         record = BatchRecord(len(queries))
         try:
-            rankings = iter(batch[0].model.pipeline.recommend(queries, record.marks.enter))
+            rankings = batch[0].model.pipeline.recommend(queries, record.marks.enter)
+            record.degraded_count = sum(ranking.effort is Effort.REDUCED for ranking in rankings)
             record.marks.enter("respond")
+            remaining = iter(rankings)
             for job in batch:
-                job.rankings = list(islice(rankings, len(job.queries)))
+                job.rankings = list(islice(remaining, len(job.queries)))
             for write, jobs in groupby(batch, attrgetter("write")):
                 alike = list(jobs)
                 for job, answer in zip(alike, write([job.finish(job.rankings) for job in alike]), strict=True):

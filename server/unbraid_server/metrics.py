@@ -86,6 +86,11 @@ class _ServingCollector(Collector):
         sizes = HistogramMetricFamily("unbraid_batch_queries", "Questions that were answered together.")
         sizes.add_metric([], _cumulative(figures.batch_sizes), figures.batch_sizes.total)
         yield sizes
+        yield CounterMetricFamily(
+            "unbraid_degraded_answers",
+            "Answers of reduced effort, to questions that had waited.",
+            figures.degraded_count,
+        )
         shed = CounterMetricFamily("unbraid_shed_calls", "Calls that were not answered.", labels=["reason"])
         for reason, count in figures.shed.items():
             shed.add_metric([reason], count)

@@ -12,7 +12,7 @@ from unbraid.v1 import filter_pb2
 from unbraid.v1 import recommendation_pb2 as pb
 from unbraid_core.evidence import weigh_all
 from unbraid_core.similar_items import SimilarItems
-from unbraid_core.types import Basis, Interests, Profile, Query, SearchPlan
+from unbraid_core.types import Basis, Effort, Interests, Profile, Query, SearchPlan
 from unbraid_server.interest_wire import written_interests
 from unbraid_server.model import Model
 from unbraid_server.recommendation_wire import written_recommendations
@@ -138,6 +138,7 @@ def _beginning(answer: Answer) -> bytes:
         search_plan=None if ranking.plan is None else SEARCH_PLANS[ranking.plan],
         matching_item_count=ranking.matching_count,
         exhausted=ranking.allowed_count < query.limit,
+        degraded=ranking.effort is Effort.REDUCED,
     )
     if ranking.probability_R is not None and len(ranking.probability_R) > 0:
         response.expected_precision = float(ranking.probability_R.mean())

@@ -110,6 +110,7 @@ def _log_decisions(log: FilteringBoundLogger, settings: ServerSettings, model: M
         faiss_threads=os.environ.get("OMP_NUM_THREADS", "1"),
         batch_limit=settings.batch_limit,
         queue_limit=settings.queue_limit,
+        degrade_after_ms=settings.degrade_after_ms,
         interest_cache_mb=settings.interest_cache_mb,
         max_concurrent_calls=settings.max_concurrent_calls,
         host=settings.host,

@@ -117,7 +117,9 @@ class Server:
         self._recall = RecallMonitor(settings.recall_sample_share)
         self._traces = _traces(settings, log)
         figures = ServingFigures()
-        batcher = batcher_type(settings.batch_limit, settings.queue_limit, watch=figures)
+        batcher = batcher_type(
+            settings.batch_limit, settings.queue_limit, watch=figures, patience_s=settings.patience_s
+        )
         self.metrics = Metrics(active, self._recall, figures, batcher)
         # What cannot wait as a whole would be refused whenever something else is answered.
         together_limit = min(settings.batch_limit, settings.queue_limit)

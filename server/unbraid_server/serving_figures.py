@@ -40,6 +40,7 @@ class ServingSnapshot:
         steps_s: of calls, by step.
         stages_s: of batches, by stage of the pipeline; once and whole for each batch, however many share it.
         batch_sizes: questions of each batch.
+        degraded_count: answers of reduced effort.
         shed: calls that were not answered, by reason.
     """
 
@@ -49,6 +50,7 @@ class ServingSnapshot:
     steps_s: Mapping[str, Histogram]
     stages_s: Mapping[str, Histogram]
     batch_sizes: Histogram
+    degraded_count: int
     shed: Mapping[ShedReason, int]
 
 
@@ -76,6 +78,7 @@ class ServingFigures:
         self._durations_s: defaultdict[str, Distribution] = defaultdict(lambda: Distribution(CALL_BOUNDS_S))
         self._steps_s, self._stages_s = PartTimes(PART_BOUNDS_S), PartTimes(PART_BOUNDS_S)
         self._batch_sizes = Distribution(BATCH_BOUNDS)
+        self._degraded_count = 0
         self._ended_calls: Backlog[_EndedCall] = Backlog(self._count_calls)
         self._answered_batches: Backlog[BatchRecord] = Backlog(self._count_batches)
 
@@ -129,6 +132,7 @@ class ServingFigures:
                 steps_s=self._steps_s.histograms(),
                 stages_s=self._stages_s.histograms(),
                 batch_sizes=self._batch_sizes.histogram(),
+                degraded_count=self._degraded_count,
                 shed=dict(self._shed),
             )
 
@@ -144,4 +148,5 @@ class ServingFigures:
         with self._counting:
             for batch in batches:
                 self._batch_sizes.observe(batch.query_count)
+                self._degraded_count += batch.degraded_count
             self._stages_s.count((batch.marks, batch.ended_s) for batch in batches)

@@ -27,6 +27,7 @@ def serving_status(figures: ServingSnapshot, waiting_query_count: int, cache: In
         steps=_times_spent(figures.steps_s),
         stages=_times_spent(figures.stages_s),
         batch_sizes=_distribution(figures.batch_sizes),
+        degraded_answer_count=figures.degraded_count,
         shed=[pb.ShedCount(reason=reason, call_count=count) for reason, count in figures.shed.items()],
         waiting_query_count=waiting_query_count,
         call_in_flight_count=figures.in_flight_count,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -105,6 +106,10 @@ class ServerSettings(BaseModel):
 
     queue_limit: Annotated[int, Field(ge=1)] = 128
     """Questions that may wait; more are refused with RESOURCE_EXHAUSTED, and told when to come back."""
+
+    degrade_after_ms: Annotated[float | None, Field(gt=0, allow_inf_nan=False)] = None
+    """Milliseconds of waiting after which a question gets a cheaper answer, from fewer candidates; the answer says so.
+    Not set: all answers are full."""
 
     interest_cache_mb: Annotated[int, Field(ge=0, le=1_000_000)] = 64
     """Memory for the interests of histories that come again, in millions of bytes; 0 for none."""
@@ -229,6 +234,11 @@ class ServerSettings(BaseModel):
     def worker_count(self) -> int:
         """Processes that answer calls."""
         return usable_cores() if self.workers == "auto" else self.workers
+
+    @property
+    def patience_s(self) -> float:
+        """Seconds that a question may wait and still get a full answer."""
+        return math.inf if self.degrade_after_ms is None else self.degrade_after_ms / 1e3
 
     @property
     def keeps_to_cores(self) -> bool:

@@ -29,7 +29,7 @@ PUBLIC_NAMES = {
         publish_release
     """,
     "unbraid_core.types": """
-        Basis BoolArray DoubleArray FloatArray History HistoryBatch IntArray InterestBatch Interests Precision Profile
+        Basis BoolArray DoubleArray Effort FloatArray History HistoryBatch IntArray InterestBatch Interests Precision Profile
         Query Ranking RowArray ScoreTerms Scoring SearchHits SearchPlan Source
     """,
 }

@@ -81,6 +81,7 @@ def recommend_result(response: pb.RecommendResponse) -> RecommendResult:
         search_plan=_search_plan(response),
         matching_item_count=response.matching_item_count if response.HasField("matching_item_count") else None,
         exhausted=response.exhausted,
+        degraded=response.degraded,
     )
 
 

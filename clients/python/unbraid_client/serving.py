@@ -97,6 +97,7 @@ class ServingStatus:
         steps: of calls, by name.
         stages: of the pipeline, by name; once and whole for each batch, however many calls share it.
         batch_sizes: questions of each batch.
+        degraded_answer_count: answers of less effort, because their questions had waited.
         shed: calls that were not answered, by reason.
         waiting_query_count: questions that wait now.
         call_in_flight_count: calls in progress now, this one among them.
@@ -109,6 +110,7 @@ class ServingStatus:
     steps: Mapping[str, TimeSpent]
     stages: Mapping[str, TimeSpent]
     batch_sizes: Distribution
+    degraded_answer_count: int
     shed: Mapping[str, int]
     waiting_query_count: int
     call_in_flight_count: int
@@ -124,6 +126,7 @@ def serving_status(status: pb.ServingStatus) -> ServingStatus:
         steps={each.name: TimeSpent(each.run_count, each.total_s) for each in status.steps},
         stages={each.name: TimeSpent(each.run_count, each.total_s) for each in status.stages},
         batch_sizes=_distribution(status.batch_sizes),
+        degraded_answer_count=status.degraded_answer_count,
         shed={each.reason: each.call_count for each in status.shed},
         waiting_query_count=status.waiting_query_count,
         call_in_flight_count=status.call_in_flight_count,

@@ -170,6 +170,7 @@ class RecommendResult:
         search_plan: how the items near the interests were searched for; None in an answer by popularity.
         matching_item_count: how many items meet the filter, seen and excluded ones among them; None without a filter.
         exhausted: the list is short because no more items meet the filter and are neither seen nor excluded.
+        degraded: the question had waited, and was answered from fewer candidates than usual.
     """
 
     release_id: str
@@ -183,6 +184,7 @@ class RecommendResult:
     search_plan: SearchPlan | None
     matching_item_count: int | None
     exhausted: bool
+    degraded: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,6 +91,7 @@ def test_recommend_answer_becomes_values(server: ScriptedServer, call: Call) -> 
             search_plan=filter_pb2.SEARCH_PLAN_LISTS,
             matching_item_count=0,
             exhausted=True,
+            degraded=True,
         )
     )
 
@@ -118,6 +119,7 @@ def test_recommend_answer_becomes_values(server: ScriptedServer, call: Call) -> 
         search_plan=SearchPlan.LISTS,
         matching_item_count=0,
         exhausted=True,
+        degraded=True,
     )
 
 
@@ -190,6 +192,7 @@ def test_status_answer_becomes_values(server: ScriptedServer, call: Call) -> Non
                 steps=[status_pb2.TimeSpent(name="parse", run_count=3, total_s=0.25)],
                 stages=[status_pb2.TimeSpent(name="encode", run_count=2, total_s=0.5)],
                 batch_sizes=status_pb2.Distribution(bounds=[1.0], counts=[1, 1], total=3.0),
+                degraded_answer_count=4,
                 shed=[status_pb2.ShedCount(reason="deadline", call_count=1)],
                 waiting_query_count=5,
                 call_in_flight_count=6,
@@ -225,6 +228,7 @@ def test_status_answer_becomes_values(server: ScriptedServer, call: Call) -> Non
             steps={"parse": TimeSpent(3, 0.25)},
             stages={"encode": TimeSpent(2, 0.5)},
             batch_sizes=Distribution((1.0,), (1, 1), 3.0),
+            degraded_answer_count=4,
             shed={"deadline": 1},
             waiting_query_count=5,
             call_in_flight_count=6,

@@ -17,6 +17,7 @@ from unbraid_core.evidence import weigh_evidence
 from unbraid_core.item_change import Item, ItemChange, ItemVector
 from unbraid_core.types import (
     Basis,
+    Effort,
     History,
     Interests,
     Profile,
@@ -92,6 +93,7 @@ def rankings(draw: st.DrawFn, model: Model) -> Ranking:
         plan=draw(st.none() | st.sampled_from(SearchPlan)),
         matching_count=draw(st.none() | st.integers(0, 9)),
         allowed_count=draw(st.integers(0, 9)),
+        effort=draw(st.sampled_from(Effort)),
     )
 
 
@@ -150,6 +152,7 @@ def recommend_message(model: Model, ranking: Ranking, limit: int) -> pb.Recommen
         ignored_event_count=3,
         profile=pb.RankingProfile.Value(f"RANKING_PROFILE_{ranking.profile.name}"),
         exhausted=ranking.allowed_count < limit,
+        degraded=ranking.effort is Effort.REDUCED,
     )
     if ranking.interests is not None:
         response.interests.extend(interest_messages(model, ranking.interests, limit=3))
@@ -251,6 +254,7 @@ def test_every_field_of_an_answer_is_written(model_v1: Model) -> None:
         plan=SearchPlan.SCAN,
         matching_count=1,
         allowed_count=1,
+        effort=Effort.REDUCED,
     )
     query = Query(history=interests.history, now_s=NOW_S, limit=2)
 
@@ -298,6 +302,7 @@ def test_numbers_that_are_none_go_through(model_v1: Model) -> None:
         plan=None,
         matching_count=None,
         allowed_count=3,
+        effort=Effort.FULL,
     )
 
     query = Query(history=History.empty(), now_s=NOW_S, limit=3)

@@ -487,6 +487,7 @@ class RecommendResponse(_message.Message):
     SEARCH_PLAN_FIELD_NUMBER: _builtins.int
     MATCHING_ITEM_COUNT_FIELD_NUMBER: _builtins.int
     EXHAUSTED_FIELD_NUMBER: _builtins.int
+    DEGRADED_FIELD_NUMBER: _builtins.int
     release_id: _builtins.str
     """The release that answered."""
     basis: Global___AnswerBasis.ValueType
@@ -506,6 +507,11 @@ class RecommendResponse(_message.Message):
     exhausted: _builtins.bool
     """Whether fewer items than the limit may come back at all: they match the filter, and are neither excluded nor, where
     that matters, seen. A list that is short though this is false is so because of min_probability.
+    """
+    degraded: _builtins.bool
+    """Whether the question had waited for so long that it was answered with less effort, from fewer candidates; asked again
+    at a quieter moment, it may get a better answer. Always false where the server is not set up to do so, and in an
+    answer by popularity.
     """
     @_builtins.property
     def recommendations(self) -> _containers.RepeatedCompositeFieldContainer[Global___Recommendation]:
@@ -533,10 +539,11 @@ class RecommendResponse(_message.Message):
         search_plan: _filter_pb2.SearchPlan.ValueType | None = ...,
         matching_item_count: _builtins.int | None = ...,
         exhausted: _builtins.bool = ...,
+        degraded: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_precision", b"_expected_precision", "_matching_item_count", b"_matching_item_count", "_search_plan", b"_search_plan", "as_of_time", b"as_of_time", "expected_precision", b"expected_precision", "matching_item_count", b"matching_item_count", "search_plan", b"search_plan"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_precision", b"_expected_precision", "_matching_item_count", b"_matching_item_count", "_search_plan", b"_search_plan", "as_of_time", b"as_of_time", "basis", b"basis", "exhausted", b"exhausted", "expected_precision", b"expected_precision", "ignored_event_count", b"ignored_event_count", "interests", b"interests", "matching_item_count", b"matching_item_count", "profile", b"profile", "recommendations", b"recommendations", "release_id", b"release_id", "search_plan", b"search_plan"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_precision", b"_expected_precision", "_matching_item_count", b"_matching_item_count", "_search_plan", b"_search_plan", "as_of_time", b"as_of_time", "basis", b"basis", "degraded", b"degraded", "exhausted", b"exhausted", "expected_precision", b"expected_precision", "ignored_event_count", b"ignored_event_count", "interests", b"interests", "matching_item_count", b"matching_item_count", "profile", b"profile", "recommendations", b"recommendations", "release_id", b"release_id", "search_plan", b"search_plan"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__expected_precision: _TypeAlias = _typing.Literal["expected_precision"]  # noqa: Y015
     _WhichOneofArgType__expected_precision: _TypeAlias = _typing.Literal["_expected_precision", b"_expected_precision"]  # noqa: Y015

@@ -416,12 +416,15 @@ class ServingStatus(_message.Message):
     WAITING_QUERY_COUNT_FIELD_NUMBER: _builtins.int
     CALL_IN_FLIGHT_COUNT_FIELD_NUMBER: _builtins.int
     CACHE_FIELD_NUMBER: _builtins.int
+    DEGRADED_ANSWER_COUNT_FIELD_NUMBER: _builtins.int
     process_id: _builtins.int
     """The process; another one counts from zero."""
     waiting_query_count: _builtins.int
     """Questions that wait now."""
     call_in_flight_count: _builtins.int
     """Calls in progress now."""
+    degraded_answer_count: _builtins.int
+    """Answers that were made with less effort, because their questions had waited."""
     @_builtins.property
     def calls(self) -> _containers.RepeatedCompositeFieldContainer[Global___CallCount]:
         """Calls that ended."""
@@ -463,10 +466,11 @@ class ServingStatus(_message.Message):
         waiting_query_count: _builtins.int = ...,
         call_in_flight_count: _builtins.int = ...,
         cache: Global___CacheStatus | None = ...,
+        degraded_answer_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["batch_sizes", b"batch_sizes", "cache", b"cache", "durations_s", b"durations_s"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch_sizes", b"batch_sizes", "cache", b"cache", "call_in_flight_count", b"call_in_flight_count", "calls", b"calls", "durations_s", b"durations_s", "process_id", b"process_id", "shed", b"shed", "stages", b"stages", "steps", b"steps", "waiting_query_count", b"waiting_query_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch_sizes", b"batch_sizes", "cache", b"cache", "call_in_flight_count", b"call_in_flight_count", "calls", b"calls", "degraded_answer_count", b"degraded_answer_count", "durations_s", b"durations_s", "process_id", b"process_id", "shed", b"shed", "stages", b"stages", "steps", b"steps", "waiting_query_count", b"waiting_query_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
