@@ -26,6 +26,7 @@ from unbraid_client import (
     ServerStatus,
     SimilarResult,
 )
+from unbraid_core.counted import counted
 
 __all__ = [
     "print_interests",
@@ -74,7 +75,7 @@ def _matches(result: RecommendResult) -> str:
     if result.matching_item_count is None:
         return ""
     none_left = ", and no more may come back" if result.exhausted else ""
-    return f" · {result.matching_item_count:,} items match{none_left}"
+    return f" · {counted(result.matching_item_count, 'item matches', 'items match')}{none_left}"
 
 
 def print_interests(result: InterestsResult, console: Console) -> None:

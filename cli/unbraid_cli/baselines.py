@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from unbraid_cli.console import console, error_console, rows_table, step_progress
+from unbraid_core.counted import counted
 
 if TYPE_CHECKING:
     from unbraid_training.baselines.report import BaselinesReport
@@ -89,8 +90,8 @@ def baselines(
 
 def _print(report: BaselinesReport) -> None:
     console.print(
-        f"split {report.split}, task {report.task}: {report.user_count:,} users, {report.target_count:,} targets among "
-        f"{report.item_count:,} items",
+        f"split {report.split}, task {report.task}: {counted(report.user_count, 'user')}, "
+        f"{counted(report.target_count, 'target')} among {counted(report.item_count, 'item')}",
         markup=False,
     )
     console.print(report.choice_text(), markup=False)

@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from unbraid_cli.console import console
+from unbraid_core.counted import counted
 
 if TYPE_CHECKING:
     from unbraid_training.data.dataset import Dataset
@@ -56,6 +57,5 @@ def _summary(dataset: Dataset) -> str:
     first, last = (
         datetime.fromtimestamp(time_s, UTC).date() for time_s in (dataset.time_s_E.min(), dataset.time_s_E.max())
     )
-    return (
-        f"{len(dataset.user_ids):,} users, {len(dataset.catalogue):,} items, {len(dataset):,} events, {first} to {last}"
-    )
+    counts = (len(dataset.user_ids), "user"), (len(dataset.catalogue), "item"), (len(dataset), "event")
+    return ", ".join([*(counted(count, one) for count, one in counts), f"{first} to {last}"])

@@ -9,6 +9,7 @@ import typer
 
 from unbraid_cli.console import console, error_console, progress, rows_table
 from unbraid_cli.options import RELEASES, RankingProfile, Releases, TrainingData, WhichRelease
+from unbraid_core.counted import counted
 
 if TYPE_CHECKING:
     from unbraid_core.release import Release
@@ -133,12 +134,13 @@ def _print(report: EvaluationReport) -> None:
     setting = report.setting
     console.print(
         f"release {setting.release_id}, split {setting.split}, task {setting.task}, profile {setting.profile}: "
-        f"{setting.user_count:,} users, "
-        f"{setting.target_count:,} targets among {setting.item_count:,} items",
+        f"{counted(setting.user_count, 'user')}, "
+        f"{counted(setting.target_count, 'target')} among {counted(setting.item_count, 'item')}",
         markup=False,
     )
     if setting.outside_count:
-        console.print(f"{setting.outside_count:,} held-out items are outside the catalogue and do not count")
+        outside = counted(setting.outside_count, "held-out item is", "held-out items are")
+        console.print(f"{outside} outside the catalogue and not counted")
     for result in report.systems:
         if result.half_life_s is not None:
             console.print(f"{result.system}: half-life {result.half_life_s / 86_400:g} d, chosen on validation")

@@ -10,6 +10,7 @@ import typer
 from rich.table import Table
 
 from unbraid_cli.console import console, error_console, rows_table
+from unbraid_core.counted import counted
 
 if TYPE_CHECKING:
     from unbraid_exporter.compression import Compression
@@ -76,7 +77,7 @@ def export_and_compare(checkpoint: Checkpoint, folder: Path, compression: Compre
         row_count = sum(case.rows for case in parity.cases)
         console.print(
             f"ranker: scores differ from {parity.library} by at most {parity.max_difference:.1e} "
-            f"in {row_count:,} rows; {parity.tolerance:.0e} is allowed",
+            f"in {counted(row_count, 'row')}; {parity.tolerance:.0e} is allowed",
             soft_wrap=True,
         )
     if (folder / ITEM_PARITY_REPORT).is_file():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from unbraid_cli.console import facts_table, rows_table
+from unbraid_core.counted import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,10 +45,10 @@ def built_table(indexed: IndexedRelease) -> Table:
             "parent": indexed.manifest.parent or "none",
             **_added(indexed.addition),
             **_folded(indexed.folding),
-            "index": f"{_named(report.spec)}, {report.item_count:,} items",
+            "index": f"{_named(report.spec)}, {counted(report.item_count, 'item')}",
             "why": report.reason,
             "recall": _recall(report.spec),
-            "search": f"{report.p50_ms:.3f} ms for {report.interest_count} interests (median)",
+            "search": f"{report.p50_ms:.3f} ms for {counted(report.interest_count, 'interest')} (median)",
             "size": f"{report.file_size_bytes / 1e6:.1f} MB",
         }
     )
@@ -57,7 +58,9 @@ def _folded(folding: Folding | None) -> dict[str, str]:
     if folding is None:
         return {}
     without = f", {folding.homeless_count:,} left out for want of a vector" if folding.homeless_count else ""
-    return {"changes": f"{folding.upserted_count:,} items upserted, {folding.deleted_count:,} deleted{without}"}
+    return {
+        "changes": f"{counted(folding.upserted_count, 'item')} upserted, {folding.deleted_count:,} deleted{without}"
+    }
 
 
 def tuned_table(tuned: TunedRelease) -> Table:

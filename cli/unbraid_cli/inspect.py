@@ -11,6 +11,7 @@ import typer
 from unbraid_cli.console import console, error_console, progress, rows_table
 from unbraid_cli.options import RELEASES, RankingProfile, Releases, TrainingData, WhichRelease
 from unbraid_cli.report_folder import write_reports
+from unbraid_core.counted import counted
 
 if TYPE_CHECKING:
     from unbraid_core.pipeline import Pipeline
@@ -130,7 +131,7 @@ def _print(report: Inspection) -> None:
     setting = report.setting
     console.print(
         f"release {setting.release_id}, split {setting.split}, task {setting.task}, profile {setting.profile}: "
-        f"{setting.user_count:,} users, {report.disentanglement.event_count:,} events",
+        f"{counted(setting.user_count, 'user')}, {counted(report.disentanglement.event_count, 'event')}",
         markup=False,
     )
     tables = [report.profile_rows(), report.disentanglement.rows()]

@@ -15,6 +15,7 @@ from unbraid_cli.console import console, progress, rows_table
 from unbraid_cli.options import Json, Server
 from unbraid_client import ClientError, InvalidRequest, Item, UnbraidClient
 from unbraid_client.channel import DEFAULT_TARGET
+from unbraid_core.counted import counted
 
 __all__ = ["app"]
 
@@ -54,9 +55,11 @@ def upsert(
     except (ClientError, UnbraidError) as error:
         if not sent_count:
             raise
-        done = f"the first {sent_count:,} of {len(items):,} items are stored; sending the file again does no harm"
+        done = (
+            f"the first {sent_count:,} of {counted(len(items), 'item')} are stored; sending the file again does no harm"
+        )
         raise UnbraidError(f"{error} ({done})") from None
-    console.print(f"{len(items):,} items: {added_count:,} new, {len(items) - added_count:,} changed")
+    console.print(f"{counted(len(items), 'item')}: {added_count:,} new, {len(items) - added_count:,} changed")
 
 
 def _upsert(client: UnbraidClient, batch: Mapping[str, Item], space_id: str) -> int:
@@ -78,7 +81,7 @@ def delete(item_ids: ItemIds, server: Server = DEFAULT_TARGET) -> None:
     """Take items out of the catalogue: they are recommended to nobody any more."""
     with connected(server) as client:
         deleted_count = client.delete_items(item_ids).deleted_count
-    console.print(f"{deleted_count:,} of {len(item_ids):,} items deleted")
+    console.print(f"{deleted_count:,} of {counted(len(item_ids), 'item')} deleted")
 
 
 @app.command()
@@ -105,7 +108,7 @@ def list_items(
     with connected(server) as client:
         _print_items(islice(listing.items(client, limit, vectors), limit), as_json=as_json)
     if listing.next_page_token and not as_json:
-        more = f"{listing.item_count:,} items in all; go on with: --page-token {listing.next_page_token}"
+        more = f"{counted(listing.item_count, 'item')} in all; go on with: --page-token {listing.next_page_token}"
         console.print(more, style="dim", markup=False, soft_wrap=True)
 
 

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from unbraid_cli.console import error_console, facts_table, rows_table
+from unbraid_core.counted import counted
 
 if TYPE_CHECKING:
     from unbraid_load import LoadPlan, LoadReport, Outcome, Progress, StepReport
@@ -104,7 +105,7 @@ def _facts(report: LoadReport) -> dict[str, str]:
         "answered": f"{total.goodput_rps:,.1f} a second, {1 - total.error_share:.2%}" if total.call_count else "none",
         "never sent": f"{total.unsent_count:,}, the generator was too late" if total.unsent_count else "",
         "shed": f"{total.shed_share:.2%}",
-        "checked": f"{report.checked_count:,} answers, {len(report.problems):,} of them wrong",
+        "checked": f"{counted(report.checked_count, 'answer')}, {len(report.problems):,} of them wrong",
         "generator": f"{report.cpu_us_per_call:,.0f} us of CPU a call, {report.cpu_share:.0%} of a core in each of its "
         f"processes, {report.processes}; {total.late_share:.2%} of the calls were sent late",
         "wrong": report.problems[0] if report.problems else "",

@@ -18,6 +18,7 @@ from unbraid_cli.served_releases import (
     refuse_options,
     roll_back_server,
 )
+from unbraid_core.counted import counted
 
 if TYPE_CHECKING:
     from unbraid_core.release import ReleaseStore
@@ -69,8 +70,8 @@ def verify(release_id: ReleaseIdOrActive = None, releases: Releases = RELEASES, 
     release = _store(releases, public_key).open(release_id)
     files = release.manifest.files.values()
     console.print(
-        f"{release.manifest.release_id} is intact: {len(files)} files, {megabytes(sum(file.size for file in files))}, "
-        f"{len(release.catalogue)} items",
+        f"{release.manifest.release_id} is intact: {counted(len(files), 'file')}, "
+        f"{megabytes(sum(file.size for file in files))}, {counted(len(release.catalogue), 'item')}",
         soft_wrap=True,
     )
 
@@ -140,7 +141,7 @@ def gc(
     console.print(f"freed up to {megabytes(freed)}; files that other releases share stay", soft_wrap=True)
     with stored_changes(catalogue or releases / CATALOGUE_FILE) as changes:
         if changes is not None:
-            console.print(f"forgot {changes.prune(folded_sequence(store)):,} changes of the catalogue")
+            console.print(f"forgot {counted(changes.prune(folded_sequence(store)), 'change')} of the catalogue")
 
 
 @app.command()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from unbraid_cli.answers import print_recent_events, print_recommendations
 from unbraid_cli.console import console
 from unbraid_client import Interest, UnbraidClient
+from unbraid_core.counted import counted
 from unbraid_core.errors import NotFound
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def choose(client: UnbraidClient, dataset: Dataset, user_id: str | None) -> Chos
 
 def show(client: UnbraidClient, chosen: Chosen) -> None:
     """Print the latest items, the interests and the recommendations of a user."""
-    console.print(f"user {chosen.user_id}, {chosen.event_count} events", style="bold", markup=False)
+    console.print(f"user {chosen.user_id}, {counted(chosen.event_count, 'event')}", style="bold", markup=False)
     interests = client.get_interests(user_id=chosen.user_id, as_of=chosen.as_of, evidence_limit=ALL_EVIDENCE)
     print_recent_events(interests, SHOWN_EVENT_COUNT, console)
     console.print()

@@ -10,6 +10,7 @@ import typer
 
 from unbraid_cli.console import console, progress
 from unbraid_cli.options import STATE, State
+from unbraid_core.counted import counted
 
 if TYPE_CHECKING:
     from unbraid_server.sqlite_state import SqliteStateStore
@@ -52,8 +53,8 @@ def store_events(dataset: Dataset, state: Path) -> None:
             display.advance(task, len(step))
     store.close()
     console.print(
-        f"{state}: {new_count:,} new events, {len(dataset) - new_count:,} known before, "
-        f"of {len(dataset.user_ids):,} users",
+        f"{state}: {counted(new_count, 'new event')}, {len(dataset) - new_count:,} known before, "
+        f"of {counted(len(dataset.user_ids), 'user')}",
         markup=False,
         soft_wrap=True,
     )
@@ -70,7 +71,7 @@ def count(state: State = STATE) -> None:
 def delete(user: Annotated[str, typer.Argument(metavar="USER", help="Id of the user.")], state: State = STATE) -> None:
     """Erase all events of a user; the bytes in the file are overwritten."""
     removed_count = _existing(state).delete_user(user)
-    console.print(f"user {user}: {removed_count:,} events erased", markup=False, soft_wrap=True)
+    console.print(f"user {user}: {counted(removed_count, 'event')} erased", markup=False, soft_wrap=True)
 
 
 def _read(source: Path) -> tuple[Dataset, ReadReport]:

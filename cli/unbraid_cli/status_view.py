@@ -7,6 +7,7 @@ from rich.console import Console
 from unbraid_cli.console import facts_table
 from unbraid_cli.moments import minute
 from unbraid_client import CatalogueStatus, RecallStatus, SecurityStatus, ServerStatus, ServingStatus
+from unbraid_core.counted import counted
 
 __all__ = ["print_status"]
 
@@ -21,14 +22,14 @@ def print_status(status: ServerStatus, console: Console) -> None:
         "space": release.space_id,
         "built": minute(release.created_time),
         "catalogue": _catalogue(release.item_count, status.catalogue),
-        "encoder": f"{release.interest_count} interests x {release.dimension} dimensions, "
-        f"last {release.max_history} events",
+        "encoder": f"{counted(release.interest_count, 'interest')} x {counted(release.dimension, 'dimension')}, "
+        f"last {counted(release.max_history, 'event')}",
         "index": f"{release.index_family}, recall@{release.index_recall_at} {release.index_recall:.4f}",
         "live recall": _live_recall(status.live_recall),
         "ranking": ", ".join(release.ranking_profiles),
         "device": f"{device.active} (asked for {device.requested}{'; ' * bool(device.reason)}{device.reason})",
         **({"retrieval": f"{device.retrieval} ({device.retrieval_reason})"} if device.retrieval else {}),
-        "providers": f"{', '.join(device.providers)}, {device.intra_op_thread_count} thread(s) a call",
+        "providers": f"{', '.join(device.providers)}, {counted(device.intra_op_thread_count, 'thread')} a call",
         "security": _security(status.security),
         "worker": f"{status.worker_number} of {status.worker_count}",
         "users": str(status.user_count),
@@ -46,11 +47,13 @@ def _answered(serving: ServingStatus) -> str:
     shed_count = sum(serving.shed.values())
     if p50_s is None or p99_s is None:
         return "no calls yet"
-    return f"{durations_s.count:,} calls, p50 {p50_s * 1e3:.1f} ms, p99 {p99_s * 1e3:.1f} ms, {shed_count:,} shed"
+    return (
+        f"{counted(durations_s.count, 'call')}, p50 {p50_s * 1e3:.1f} ms, p99 {p99_s * 1e3:.1f} ms, {shed_count:,} shed"
+    )
 
 
 def _catalogue(item_count: int, status: CatalogueStatus) -> str:
-    parts = [f"{item_count:,} items"]
+    parts = [counted(item_count, "item")]
     if status.changed_item_count or status.replaced_item_count:
         parts.append(f"{status.changed_item_count:,} new or changed, {status.replaced_item_count:,} changed or deleted")
     if status.homeless_item_count:

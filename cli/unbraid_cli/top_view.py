@@ -13,6 +13,7 @@ from rich.text import Text
 from unbraid_cli.console import facts_table, rows_table
 from unbraid_cli.serving_rates import ServingRates
 from unbraid_client import ServerStatus
+from unbraid_core.counted import counted
 
 __all__ = ["Frame", "WorkerFrame", "line", "view"]
 
@@ -100,20 +101,21 @@ def _present(statuses: Sequence[ServerStatus]) -> dict[str, str]:
     """What holds at the moment of a look, for all workers together."""
     in_flight_count = sum(_others_in_flight(status) for status in statuses)
     waiting_count = sum(status.serving.waiting_query_count for status in statuses)
+    waiting = counted(waiting_count, "question waits", "questions wait")
     facts = {
         "release": _releases(statuses),
-        "now": f"{in_flight_count} calls in progress, {waiting_count} questions wait",
+        "now": f"{counted(in_flight_count, 'call')} in progress, {waiting}",
     }
     # Each worker samples for itself.
     sampled = [(status.live_recall.merged_recall, status.live_recall.sample_count) for status in statuses]
     sample_count = sum(count for _, count in sampled)
     if sample_count:
         recall = sum(mean * count for mean, count in sampled if mean is not None) / sample_count
-        facts["recall"] = f"{recall:.4f} of {sample_count:,} questions"
+        facts["recall"] = f"{recall:.4f} of {counted(sample_count, 'question')}"
     caches = [status.serving.cache for status in statuses if status.serving.cache is not None]
     if caches:
         facts["cache"] = (
-            f"{sum(cache.entry_count for cache in caches):,} histories, "
+            f"{counted(sum(cache.entry_count for cache in caches), 'history', 'histories')}, "
             f"{sum(cache.size_bytes for cache in caches) / MEGABYTE:.1f} of "
             f"{sum(cache.capacity_bytes for cache in caches) / MEGABYTE:.0f} MB"
         )

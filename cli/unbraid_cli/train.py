@@ -12,6 +12,7 @@ from rich.markup import escape
 
 from unbraid_cli.console import console, facts_table, progress
 from unbraid_cli.preparation import prepared
+from unbraid_core.counted import counted
 
 if TYPE_CHECKING:
     from unbraid_training.checkpoint import Checkpoint
@@ -169,7 +170,7 @@ def print_half_lives(checkpoint: Checkpoint) -> None:
     kind = checkpoint.settings.decay.kind
     days = ", ".join(f"{half_life_s / DAY_S:.3g}" for half_life_s in checkpoint.half_life_s_K)
     facts = {
-        "events": f"{checkpoint.training.event_count:,} of {checkpoint.training.user_count:,} users",
+        "events": f"{checkpoint.training.event_count:,} of {counted(checkpoint.training.user_count, 'user')}",
         "validation": f"recall@50 {validation['recall@50']:.4f}, ndcg@50 {validation['ndcg@50']:.4f}",
         "half-lives": "none, nothing fades" if kind == "none" else f"{days} days, {kind}",
         "score weights": f"interest {scoring.beta:g}, popularity {scoring.gamma:g}, own frequency {scoring.delta:g}",

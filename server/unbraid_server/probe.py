@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from unbraid_core.counted import counted
 from unbraid_core.errors import IncompatibleError, UnbraidError
 from unbraid_core.release import open_release
 from unbraid_core.types import History, Interests, Query, Ranking
@@ -40,7 +41,8 @@ def main() -> int:
     except UnbraidError as error:
         sys.stderr.write(f"{error.message}\n")
         return 2
-    sys.stdout.write(f"{model.release_id}: {len(model.catalogue)} items, {query_count} golden queries answered\n")
+    answered = f"{counted(query_count, 'golden query', 'golden queries')} answered"
+    sys.stdout.write(f"{model.release_id}: {counted(len(model.catalogue), 'item')}, {answered}\n")
     return 0
 
 

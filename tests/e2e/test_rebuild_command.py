@@ -55,7 +55,7 @@ def test_changes_are_folded_in_and_counted(store: ReleaseStore, catalogue: Sqlit
     )
     done = rebuild(store, "--activate")
     assert done.returncode == 0, done.stderr
-    assert "1 items upserted, 1 deleted, 1 left out for want of a vector" in " ".join(done.stdout.split())
+    assert "1 item upserted, 1 deleted, 1 left out for want of a vector" in " ".join(done.stdout.split())
     folded = store.open()
     assert (folded.manifest.parent, folded.manifest.catalogue_sequence) == (release.manifest.release_id, 3)
     assert (folded.catalogue.row("k00"), folded.catalogue.row("x")) == (-1, -1)

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from unbraid_core.counted import counted
 from unbraid_training.content.config import ContentConfig
 from unbraid_training.ranker.config import RankerConfig
 
@@ -182,7 +183,7 @@ class TrainConfig(BaseModel):
         count = len(self.decay.half_lives_s)
         if count not in (0, 1, self.interest_count):
             raise ValueError(
-                f"decay.half_lives_s has {count} values for {self.interest_count} interests; give one for all, or "
-                "one for each"
+                f"decay.half_lives_s has {counted(count, 'value')} for {counted(self.interest_count, 'interest')}; "
+                "give one for all, or one for each"
             )
         return self

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from unbraid_core.counted import counted
 from unbraid_core.errors import IncompatibleError, InvalidInput
 from unbraid_core.release import TrainingRecord
 from unbraid_core.types import FloatArray, Query
@@ -216,7 +217,7 @@ def _trainer(data: Dataset, job: _Job) -> Trainer:
     if item_count < interest_count:
         raise InvalidInput(
             "interest_count",
-            f"is {interest_count}, but there are events on {item_count} items only; ask for fewer",
+            f"is {interest_count}, but there are events on {counted(item_count, 'item')} only; ask for fewer",
         )
     trainer = Trainer(data, job.config, log_popularity(data, ALL_TIME_S), job.content, job.choice)
     if trainer.examples.cut_count == 0:

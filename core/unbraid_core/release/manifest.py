@@ -23,6 +23,7 @@ from pydantic import (
 )
 
 from unbraid_core.calibration import Calibration
+from unbraid_core.counted import counted
 from unbraid_core.errors import IncompatibleError, IntegrityError
 from unbraid_core.release.layout import (
     EXPORT_FILES,
@@ -242,7 +243,8 @@ class ExportManifest(_Strict):
     def _half_life_per_interest(self) -> ExportManifest:
         if len(self.half_life_s) != self.encoder.interest_count:
             raise ValueError(
-                f"half_life_s has {len(self.half_life_s)} values for {self.encoder.interest_count} interests"
+                f"half_life_s has {counted(len(self.half_life_s), 'value')} for "
+                f"{counted(self.encoder.interest_count, 'interest')}"
             )
         return self
 

@@ -80,7 +80,7 @@ def test_items_of_a_file_are_added_and_read_back(items: Items, source: Path, tar
 def test_a_table_of_items_changes_what_they_say(items: Items, tmp_path: Path) -> None:
     table = tmp_path / "items.csv"
     table.write_text("item_id,title,categories,price_cents\nk01,Better,kitchen|sale,12\n")
-    assert items("upsert", str(table))[:2] == (0, "1 items: 0 new, 1 changed\n")
+    assert items("upsert", str(table))[:2] == (0, "1 item: 0 new, 1 changed\n")
     code, out, _ = items("get", "k01", "--json")
     item = json.loads(out)
     assert (code, item["categories"], item["attributes"]) == (0, ["kitchen", "sale"], {"price_cents": 12})
@@ -103,7 +103,7 @@ def test_no_character_of_a_title_is_lost_on_the_way(items: Items, tmp_path: Path
     }
     source = tmp_path / "items.jsonl"
     source.write_text("\ufeff" + json.dumps(line, ensure_ascii=False) + "\r\n", encoding="utf-8")
-    assert items("upsert", str(source))[:2] == (0, "1 items: 0 new, 1 changed\n")
+    assert items("upsert", str(source))[:2] == (0, "1 item: 0 new, 1 changed\n")
     code, out, _ = items("get", "k00", "--json")
     assert (code, json.loads(out)["title"]) == (0, line["title"])
 

@@ -93,7 +93,7 @@ Change = Callable[[dict[str, Any]], object]
         (lambda m: m.pop("parent"), "parent"),
         (lambda m: m.update(half_life_s=[1.0, float("nan")]), "half_life_s.1"),
         (lambda m: m.update(half_life_s=[1.0, 0.0]), "half_life_s.1"),
-        (lambda m: m.update(half_life_s=[1.0]), "half_life_s has 1 values for 2 interests"),
+        (lambda m: m.update(half_life_s=[1.0]), "half_life_s has 1 value for 2 interests"),
         (lambda m: m["scoring"].update(beta=float("nan")), "scoring.beta"),
         (lambda m: m["scoring"].update(gamma=float("inf")), "scoring.gamma"),
         (lambda m: m["scoring"].update(temperature=0.0), "temperature must be above 0"),

@@ -151,7 +151,7 @@ def test_events_at_the_same_time_stay_in_the_order_of_the_file(tmp_path: Path) -
         ("user_id,item_id,timestamp\n1,2,3\n".encode("utf-16"), "save the file with UTF-8 encoding"),
         (
             b"user_id,item_id,timestamp\n1,2,soon\n1,2,late\n",
-            "none of the 2 rows can be used: 2 unparsable time (first in line 2: 'soon'); write",
+            "none of 2 rows can be used: 2 unparsable time (first in line 2: 'soon'); write",
         ),
         (b"user_id,item_id,timestamp\n1,2,1318896000000\n", "in seconds, not in milliseconds"),
         (b'user_id,item_id,timestamp\n"1,2,3\n4,5,6\n', "close every quote"),

@@ -123,7 +123,7 @@ def test_the_first_row_of_an_id_counts_and_odd_rows_are_reported(tmp_path: Path)
     [
         (b"id,title\n1,x\n", "column 'item_id' is missing, found 'id', 'title'"),
         (b"item_id,title\n", "no rows below its header"),
-        (b"item_id,title\n,x\n", "none of the 1 rows can be used: 1 missing item id"),
+        (b"item_id,title\n,x\n", "none of 1 row can be used: 1 missing item id"),
         (b"item_id,title,note\n1,x,\xff\n", "UTF-8"),
     ],
 )

@@ -10,6 +10,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
+from unbraid_core.counted import counted
 from unbraid_training.baselines.comparison import Contender, Contest
 from unbraid_training.baselines.tuning import CHOICE_METRIC
 from unbraid_training.evaluation.bootstrap import CONFIDENCE, RESAMPLES, Interval
@@ -95,9 +96,10 @@ class BaselinesReport:
 
     def to_markdown(self) -> str:
         """The report as a page with two tables: how well, and with which settings."""
+        outside = counted(self.outside_count, "held-out item is", "held-out items are")
         conditions = (
-            f"Split {self.split}: {self.user_count:,} users, {self.target_count:,} targets among {self.item_count:,} "
-            f"items; {self.outside_count:,} held-out items are outside the catalogue and do not count. "
+            f"Split {self.split}: {counted(self.user_count, 'user')}, {counted(self.target_count, 'target')} among "
+            f"{counted(self.item_count, 'item')}; {outside} outside the catalogue and not counted. "
             f"{self.choice_text()} Intervals: {CONFIDENCE:.0%} bootstrap over users, {RESAMPLES:,} resamples, seed "
             f"{self.seed}."
         )

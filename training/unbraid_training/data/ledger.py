@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from unbraid_core.counted import counted
 from unbraid_core.errors import InvalidInput
 from unbraid_training.data.report import FileReport, Finding, Reason
 
@@ -54,4 +55,4 @@ class Ledger:
             return "the file has no rows below its header; export it again with its rows"
         causes = ", ".join(f"{loss.count:,} {loss.reason.text} (first in {loss.place()})" for loss in losses)
         main = max(losses, key=lambda loss: loss.count)
-        return f"none of the {self._read_count:,} rows can be used: {causes}; {main.reason.fix}"
+        return f"none of {counted(self._read_count, 'row')} can be used: {causes}; {main.reason.fix}"

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import numpy as np
 
 from unbraid_core.catalogue import Catalogue
+from unbraid_core.counted import counted
 from unbraid_core.errors import NotFound
 from unbraid_core.evidence import weigh_evidence
 from unbraid_core.types import DoubleArray, IntArray, Interests
@@ -50,7 +51,7 @@ class Dissection:
     def title(self) -> str:
         """Whose history it is, in a line."""
         moment = datetime.fromtimestamp(self.now_s, UTC).strftime("%Y-%m-%d %H:%M")
-        return f"user {self.user_id}, {self.event_count} events, as of {moment} UTC"
+        return f"user {self.user_id}, {counted(self.event_count, 'event')}, as of {moment} UTC"
 
 
 def find_users(cases: Cases, user_ids: Sequence[str]) -> list[int]:

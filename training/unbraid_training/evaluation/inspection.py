@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
 from unbraid_core.categories import Categories
+from unbraid_core.counted import counted
 from unbraid_core.pipeline import Pipeline
 from unbraid_core.types import Interests, Query
 from unbraid_training.evaluation.bootstrap import CONFIDENCE, RESAMPLES
@@ -91,7 +92,7 @@ class Inspection:
         setting = self.setting
         conditions = (
             f"Release {setting.release_id}, split {setting.split}, task {setting.task}, profile {setting.profile}: "
-            f"{setting.user_count:,} users. "
+            f"{counted(setting.user_count, 'user')}. "
             f"Intervals: {CONFIDENCE:.0%} over users (bootstrap with {RESAMPLES:,} resamples; coverage: jackknife), "
             f"seed {setting.seed}."
         )
