@@ -23,9 +23,9 @@ def checked_queries(query_QD: FloatArray, count: int, dimension: int) -> FloatAr
         raise InvalidInput("query", f"shape {list(query_QD.shape)} is not [Q, {dimension}], the shape of this index")
     if query_QD.dtype != np.float32:
         raise InvalidInput("query", f"dtype {query_QD.dtype} is not float32; convert the vectors")
-    finite_Q = np.isfinite(query_QD).all(axis=1)
-    if not finite_Q.all():
-        raise InvalidInput("query", f"vector {int(np.argmin(finite_Q))} holds NaN or infinity")
+    finite_QD = np.isfinite(query_QD)
+    if not finite_QD.all():
+        raise InvalidInput("query", f"vector {int(np.argmin(finite_QD.all(axis=1)))} holds NaN or infinity")
     return np.ascontiguousarray(query_QD)
 
 

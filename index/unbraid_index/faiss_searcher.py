@@ -68,6 +68,8 @@ class FaissSearcher:
                 f"search parameters {dict(search_params)} do not fit family {family.name}, which has {wanted}"
             )
         self._index = index
+        # Crossing over to C++ for them takes longer than adding two numbers.
+        self._size, self._dimension = index.ntotal, index.d
         self._family = family
         self._search_params = search_params
         self._item_vectors_ID = item_vectors_ID
@@ -105,12 +107,12 @@ class FaissSearcher:
     @property
     def size(self) -> int:
         """Number of items that can be found."""
-        return self._index.ntotal
+        return self._size
 
     @property
     def dimension(self) -> int:
         """D, the length of a query vector."""
-        return self._index.d
+        return self._dimension
 
     @property
     def index(self) -> faiss.Index:
