@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from unbraid_core.types import FloatArray, IntArray, RowArray
 
-__all__ = ["best_of_many", "best_rows"]
+__all__ = ["best_rows"]
 
 LOWER, UPPER = (0, 1) if sys.byteorder == "little" else (1, 0)
 """Where the halves of an integer of 64 bits stand among integers of 32 bits."""
@@ -34,35 +34,36 @@ def best_rows(row_QN: IntArray, score_QN: FloatArray, count: int) -> tuple[IntAr
         score_QN: not NaN; -inf where there is no row.
         count: at least 1.
     """
-    key_QN = _packed(row_QN, score_QN)
-    if key_QN.shape[1] > count:
-        key_QN.partition(count - 1, axis=1)
-        key_QN = key_QN[:, :count].copy()
+    size = score_QN.shape[1]
+    if size >= LEAST_GROUPED and size // GROUP >= count:
+        key_QN = _high_keys(row_QN, score_QN, count)
+    else:
+        key_QN = _packed(row_QN, score_QN)
+        if size > count:
+            key_QN.partition(count - 1, axis=1)
+            key_QN = key_QN[:, :count].copy()
     key_QN.sort(axis=1)
-    return _unpacked(key_QN)
+    return _unpacked(key_QN[:, :count])
 
 
-def best_of_many(row_N: IntArray, score_QN: FloatArray, count: int) -> tuple[IntArray, FloatArray]:
-    """As ``best_rows``, for many scores of the same rows: most of them are never packed.
+def _high_keys(row_QN: IntArray, score_QN: FloatArray, count: int) -> npt.NDArray[np.int64]:
+    """The keys of at least the ``count`` best of many scores, and of few more; most are never packed.
 
-    Among the largest scores of groups, the last of the ``count`` best is reached by at least ``count`` scores, and by
-    few more.
+    Among the largest scores of groups, the last of the ``count`` best is reached by at least ``count`` scores.
     """
     query_count, size = score_QN.shape
     group_count = size // GROUP
-    if size < LEAST_GROUPED or group_count < count:
-        return best_rows(row_N, score_QN, count)
     largest_QG = score_QN[:, : group_count * GROUP].reshape(query_count, GROUP, group_count).max(axis=1)
     largest_QG.partition(group_count - count, axis=1)
     floor_Q = largest_QG[:, group_count - count]
     position_P = (score_QN >= floor_Q[:, None]).ravel().nonzero()[0]
-    key_P = _packed(row_N.take(position_P % size), score_QN.ravel().take(position_P))
+    row_P = row_QN.take(position_P % size if row_QN.ndim == 1 else position_P)
+    key_P = _packed(row_P, score_QN.take(position_P))
     ends = position_P.searchsorted([number * size for number in range(query_count + 1)]).tolist()
     key_QM = np.full((query_count, max((end - start for start, end in pairwise(ends)), default=0)), BEHIND_ALL)
     for key_M, (start, end) in zip(key_QM, pairwise(ends), strict=True):
         key_M[: end - start] = key_P[start:end]
-    key_QM.sort(axis=1)
-    return _unpacked(key_QM[:, :count].copy())
+    return key_QM
 
 
 def _packed(row_N: IntArray, score_N: FloatArray) -> npt.NDArray[np.int64]:
@@ -79,7 +80,7 @@ def _packed(row_N: IntArray, score_N: FloatArray) -> npt.NDArray[np.int64]:
 
 
 def _unpacked(key_QC: npt.NDArray[np.int64]) -> tuple[IntArray, FloatArray]:
-    half_QC: RowArray = key_QC.view(np.int32)
+    half_QC: RowArray = np.ascontiguousarray(key_QC).view(np.int32)
     order_QC = half_QC[:, UPPER::2]
     order_QC = order_QC ^ ((order_QC >> 31) & MAGNITUDE)
     return half_QC[:, LOWER::2].astype(np.int64), np.float32(0.0) - order_QC.view(np.float32)

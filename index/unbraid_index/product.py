@@ -11,7 +11,7 @@ import numpy as np
 
 from unbraid_core.item_vectors import ItemVectors
 from unbraid_core.types import FloatArray, IntArray
-from unbraid_index.ordering import best_of_many, best_rows
+from unbraid_index.ordering import best_rows
 
 __all__ = ["FlatProducts", "ListProducts", "Products"]
 
@@ -76,7 +76,7 @@ class FlatProducts:
         for number, block_DB in enumerate(self.blocks):
             start = number * BLOCK
             np.matmul(query_QD, block_DB, out=score_QI[:, start : start + block_DB.shape[1]])
-        return best_of_many(np.arange(self.size), score_QI, count)
+        return best_rows(np.arange(self.size), score_QI, count)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

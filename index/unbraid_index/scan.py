@@ -6,7 +6,7 @@ import numpy as np
 
 from unbraid_core.item_vectors import ItemVectors
 from unbraid_core.types import FloatArray, IntArray
-from unbraid_index.ordering import best_of_many
+from unbraid_index.ordering import best_rows
 
 __all__ = ["GATHERED_AT_ONCE", "gathered", "inner_products", "scan"]
 
@@ -36,9 +36,7 @@ def scan(
     step = max(1, SCORE_BYTES // (len(row_A) * score_QC.itemsize))
     for start in range(0, len(query_QD), step):
         part = slice(start, start + step)
-        row_QC[part], score_QC[part] = best_of_many(
-            row_A, inner_products(item_vectors_ID, row_A, query_QD[part]), reach
-        )
+        row_QC[part], score_QC[part] = best_rows(row_A, inner_products(item_vectors_ID, row_A, query_QD[part]), reach)
     return row_QC, score_QC
 
 
