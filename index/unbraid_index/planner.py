@@ -26,13 +26,17 @@ from unbraid_index.lists import RowLists
 from unbraid_index.ordering import best_rows
 from unbraid_index.recurring_filters import RecurringFilters
 from unbraid_index.row_codes import RowCodes
-from unbraid_index.scan import scan
+from unbraid_index.scan import allowed_rows, scan
 from unbraid_index.surroundings import Surroundings
 
 __all__ = ["FilterPlanner"]
 
 USUAL_SHARE = 0.5
 """Of the rows; what ``FilterCosts.usual_ns`` is about."""
+
+LEAST_GAIN = 1.5
+"""What comparing with everything has to cost over what a search in lists is expected to: where lists turn out to be of
+no use, what was looked at so far comes on top."""
 
 FIRST_ROWS = 2
 """For each wanted row so many allowed ones are looked at first, to learn what a good one scores."""
@@ -77,7 +81,7 @@ class FilterPlanner:
             return padded_hits(*found, count, SearchPlan.LISTS)
         if codes is not None:
             return padded_hits(*self._search_codes(query_QD, count, codes), count, SearchPlan.CODES)
-        found = scan(self._item_vectors_ID, np.flatnonzero(allowed_I), query_QD, count)
+        found = scan(self._item_vectors_ID, allowed_rows(allowed_I, allowed_count), query_QD, count)
         return padded_hits(*found, count, SearchPlan.SCAN)
 
     def _search_codes(self, query_QD: FloatArray, count: int, codes: RowCodes) -> tuple[IntArray, FloatArray]:
@@ -103,7 +107,7 @@ class FilterPlanner:
             comparing_ns = self._code_costs.search_ns(allowed_count)
         share = allowed_count / len(allowed_I)
         # The fewer rows are allowed, the more lists it takes: about as the root of the share, where that was measured.
-        if share < LEAST_SHARE or comparing_ns <= costs.usual_ns * math.sqrt(USUAL_SHARE / share):
+        if share < LEAST_SHARE or comparing_ns <= LEAST_GAIN * costs.usual_ns * math.sqrt(USUAL_SHARE / share):
             return None
         around = Surroundings.of(lists, query_QD, allowed_I, share)
         nearest_QL = around.nearest(FIRST_ROWS * count)

@@ -68,9 +68,11 @@ class Surroundings:
         expected_QL[chosen_QL] = 0.0
         if (expected_QL.sum(axis=1) <= missed_count).all():
             return np.zeros(chosen_QL.shape, np.bool_)
-        order_QL = np.argsort(expected_QL, axis=1)
-        missed_QL = np.cumsum(np.take_along_axis(expected_QL, order_QL, axis=1), axis=1)
-        return _unordered(missed_QL > missed_count, order_QL) & ~chosen_QL
+        ascending_QL = np.sort(expected_QL, axis=1)
+        # Behind the last list that may be left out comes the first that may not; infinity where all may.
+        left_out_Q = (np.cumsum(ascending_QL, axis=1) <= missed_count).sum(axis=1, keepdims=True)
+        bounded_QL = np.pad(ascending_QL, ((0, 0), (0, 1)), constant_values=np.inf)
+        return (expected_QL >= np.take_along_axis(bounded_QL, left_out_Q, axis=1)) & ~chosen_QL
 
     def listed_count(self, chosen_QL: BoolArray) -> int:
         """How many rows some lists hold, for each query that looks into them."""

@@ -94,7 +94,7 @@ def test_where_much_is_allowed_the_lists_find_what_was_measured(indexed: Indexed
     assert recall(searcher, indexed, allowed_I) >= TARGET - 0.01
 
 
-@pytest.mark.parametrize("share", [0.02, 0.005])
+@pytest.mark.parametrize("share", [0.06, 0.02, 0.005])
 @pytest.mark.parametrize("kind", ["random", "near", "far"])
 def test_where_little_is_allowed_all_of_it_is_compared_with(indexed: Indexed, share: float, kind: str) -> None:
     searcher, allowed_I = indexed.open(), masks(indexed, share)[kind]
