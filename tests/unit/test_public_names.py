@@ -29,8 +29,8 @@ PUBLIC_NAMES = {
         publish_release
     """,
     "unbraid_core.types": """
-        Basis BoolArray DoubleArray Effort FloatArray History HistoryBatch IntArray InterestBatch Interests Precision Profile
-        Query Ranking RowArray ScoreTerms Scoring SearchHits SearchPlan Source
+        Basis BoolArray DoubleArray Effort FloatArray History HistoryBatch IntArray InterestBatch Interests Precision
+        Profile Query Ranking RowArray ScoreTerms Scoring SearchHits SearchPlan Source
     """,
 }
 
