@@ -209,9 +209,9 @@ class Server:
         stopped.wait()
         self._watcher.stop()
         self._catalogue_watcher.stop()
-        self._calls.shutdown()
+        self._calls.close()
         self._streams.close()
-        self._slow_calls.shutdown()
+        self._slow_calls.close()
         self._security.close()
         self._recall.stop()
         if self._traces is not None:

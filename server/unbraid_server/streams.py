@@ -75,8 +75,8 @@ class Streams:
 
     def close(self) -> None:
         """Return when all threads have ended; the calls have to be over, or be over soon."""
-        self.threads.shutdown()
-        self._readers.shutdown()
+        self.threads.close()
+        self._readers.close()
 
 
 def _read(questions: Iterator[pb.StreamRecommendRequest], window: QuestionWindow) -> None:
