@@ -22,12 +22,20 @@ import numpy as np
 from benchmarks.closed_loop_http import http_latencies, http_request
 from benchmarks.ordered_process import answer_orders
 from benchmarks.serving_requests import recommend_requests
+from benchmarks.triton_requests import triton_grpc_request, triton_http_request
 
 from unbraid.v1 import recommendation_pb2 as pb
 
 SERVICE = "/unbraid.v1.RecommendationService"
+# Of the forms that are calls of gRPC, each for itself.
+METHODS = {
+    "recommend": f"{SERVICE}/Recommend",
+    "batch": f"{SERVICE}/BatchRecommend",
+    "triton-grpc": "/inference.GRPCInferenceService/ModelInfer",
+}
 CALLERS_OF_A_CONNECTION = 8
 BATCH = 32
+CONNECT_S = 10.0
 OPTIONS = (("grpc.use_local_subchannel_pool", 1), ("grpc.max_receive_message_length", -1))
 
 
@@ -46,16 +54,15 @@ class Load:
         """Play so many callers for so long.
 
         Args:
-            form: recommend, batch (32 questions a call) and stream of our own service; http and json of others.
+            form: recommend, batch (32 questions a call) and stream of our own service; http, json, triton-http and
+                triton-grpc of others.
             target: host:port, or a URL where the form is one of HTTP.
             callers: of a stream, questions that are on their way at any moment.
             seconds: how long.
         """
         requests = self._cycles.setdefault((form, target), itertools.cycle(list(self._messages(form, target))))
-        play = {"recommend": unary_latencies("Recommend"), "batch": unary_latencies("BatchRecommend")}
-        play |= {"stream": stream_latencies, "http": http_latencies, "json": http_latencies}
         began_s, began_cpu_s = time.perf_counter(), time.process_time()
-        latencies_s = play[form](requests, target, callers, seconds)
+        latencies_s = player(form)(requests, target, callers, seconds)
         return {
             "calls": len(latencies_s) * (BATCH if form == "batch" else 1),
             "wall_s": time.perf_counter() - began_s,
@@ -86,8 +93,19 @@ def written(form: str, target: str, message: bytes) -> bytes:
         case "json":
             body = json.dumps({"request": base64.b64encode(message).decode()}).encode()
             return http_request(target, body, "application/json")
+        case "triton-http":
+            return triton_http_request(target, message)
+        case "triton-grpc":
+            return triton_grpc_request(message)
         case _:
             return message
+
+
+def player(form: str) -> Callable[[Iterator[bytes], str, int, float], list[float]]:
+    """What asks requests of a form."""
+    if form in METHODS:
+        return unary_latencies(METHODS[form])
+    return stream_latencies if form == "stream" else http_latencies
 
 
 class Caller:
@@ -117,7 +135,7 @@ class Caller:
 
 
 def unary_latencies(method: str) -> Callable[[Iterator[bytes], str, int, float], list[float]]:
-    """Callers of a method of our service."""
+    """Callers of a method."""
 
     def play(requests: Iterator[bytes], target: str, callers: int, seconds: float) -> list[float]:
         """The latencies of all calls, in seconds."""
@@ -125,12 +143,9 @@ def unary_latencies(method: str) -> Callable[[Iterator[bytes], str, int, float],
         # Channels of equal options would share a connection.
         channels = [grpc.insecure_channel(target, (*OPTIONS, ("connection", number))) for number in range(count)]
         for channel in channels:
-            grpc.channel_ready_future(channel).result()
+            grpc.channel_ready_future(channel).result(CONNECT_S)
         until_s = time.perf_counter() + seconds
-        players = [
-            Caller(channels[number % count].unary_unary(f"{SERVICE}/{method}"), requests, until_s)
-            for number in range(callers)
-        ]
+        players = [Caller(channels[number % count].unary_unary(method), requests, until_s) for number in range(callers)]
         for player in players:
             player.go_on()
         for player in players:
@@ -172,7 +187,8 @@ def stream_latencies(requests: Iterator[bytes], target: str, callers: int, secon
 def main() -> int:
     """Make the requests and answer orders."""
     item_count, user_count = map(int, sys.argv[1:])
-    answer_orders(Load(recommend_requests(item_count, user_count)).run)
+    load = Load(recommend_requests(item_count, user_count))
+    answer_orders(load.run, OSError, grpc.RpcError, grpc.FutureTimeoutError)
     return 0
 
 

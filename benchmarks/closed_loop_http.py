@@ -6,7 +6,8 @@ import re
 import selectors
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from urllib.parse import urlsplit
 
 __all__ = ["http_latencies", "http_request"]
@@ -14,13 +15,15 @@ __all__ = ["http_latencies", "http_request"]
 LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 OK = b"HTTP/1.1 200"
 CHUNK_BYTES = 65_536
+TIMEOUT_S = 10.0
 
 
-def http_request(url: str, body: bytes, content_type: str) -> bytes:
+def http_request(url: str, body: bytes, content_type: str, headers: Mapping[str, str] = MappingProxyType({})) -> bytes:
     """A POST as it goes over the wire."""
     parts = urlsplit(url)
-    head = f"POST {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\nContent-Type: {content_type}\r\n"
-    return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+    all_headers = {"Host": parts.netloc, "Content-Type": content_type, "Content-Length": str(len(body)), **headers}
+    head = "".join(f"{name}: {value}\r\n" for name, value in all_headers.items())
+    return f"POST {parts.path} HTTP/1.1\r\n{head}\r\n".encode() + body
 
 
 class _Connection:
@@ -36,7 +39,10 @@ class _Connection:
 
     def receive(self) -> float | None:
         """Seconds that the answer took, None where there is more of it to come."""
-        self._received += self.socket.recv(CHUNK_BYTES)
+        chunk = self.socket.recv(CHUNK_BYTES)
+        if not chunk:
+            raise ConnectionError("the server hung up")
+        self._received += chunk
         head, blank, body = self._received.partition(b"\r\n\r\n")
         if not blank or len(body) < int((LENGTH.search(head) or [b"", b"0"])[1]):
             return None
@@ -46,7 +52,11 @@ class _Connection:
 
 
 def http_latencies(requests: Iterator[bytes], url: str, callers: int, seconds: float) -> list[float]:
-    """Seconds that each call took, of callers that ask again as soon as they are answered."""
+    """Seconds that each call took, of callers that ask again as soon as they are answered.
+
+    Raises:
+        OSError: where a call is answered with an error, or not.
+    """
     parts = urlsplit(url)
     until_s = time.perf_counter() + seconds
     latencies_s: list[float] = []
@@ -56,7 +66,10 @@ def http_latencies(requests: Iterator[bytes], url: str, callers: int, seconds: f
             selector.register(connection.socket, selectors.EVENT_READ, connection)
             connection.ask(next(requests))
         while selector.get_map():
-            for key, _ in selector.select():
+            ready = selector.select(TIMEOUT_S)
+            if not ready:
+                raise TimeoutError(f"no answer within {TIMEOUT_S:.0f} s")
+            for key, _ in ready:
                 connection = key.data
                 if (latency_s := connection.receive()) is None:
                     continue

@@ -1,110 +1,148 @@
 """Measures what a request costs a server, next to what the pipeline alone costs, and next to other servers.
 
-    python -m benchmarks.serving [--items 100000] [--seconds 2] [--rounds 5] [--only NAME] [--releases DIR] [--json F]
+    python -m benchmarks.serving [--rounds 5] [--seconds 2] [--only NAME] [--releases DIR] [--pytriton-python PATH]
 
 Every server runs in processes of its own and answers the same requests: histories of 50 events, 50 items each. A round
-asks each of them in turn, so that what else runs on the machine disturbs all alike; the table shows medians over the
-rounds. CPU is that of the server's processes, not that of the load. docs/performance.md says how to read the table.
+asks each of them in turn, so that what else runs on the machine disturbs all alike; the tables show medians over the
+rounds. CPU is that of the server's processes, not that of the load. Five rounds of everything take six minutes on a
+quiet machine; where it is stopped (SIGINT, SIGTERM), the tables have the rounds that are complete.
+docs/performance.md says how to read and to repeat it.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
+import signal
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
-import numpy as np
+from benchmarks.core_shares import core_shares, running_on
 from benchmarks.cpu_time import cpu_s
-from benchmarks.ordered_process import OrderedProcess
+from benchmarks.ordered_process import OrderedProcess, OrderFailedError
 from benchmarks.server_process import server_process
-from benchmarks.serving_peers import PEERS, inline_process, peer_process
+from benchmarks.serving_peers import PeerFailedError, inline_process, peer_process, peers
+from benchmarks.serving_report import COMPUTE, Measurement, Round, print_report, save
 from benchmarks.synthetic_release import publish_synthetic_release
 from rich.console import Console
-from rich.progress import track
-from rich.table import Table
 
 from unbraid_core.release import ReleaseStore
 
-COMPUTE = "pipeline alone, 32 at once"
 USERS = 1_000
 BATCH = 32
 TITLE = "A title of about forty letters, as usual"
+# For how long a server whose port is open may still fail, and how long it is asked to find out.
+READY_S, TRIAL_S = 30.0, 0.2
 
-# What one measurement says: calls (questions answered), wall_s, cpu_s; of servers load_cpu_s, p50_s and p99_s too.
-Measurement = Mapping[str, float]
 Contender = Callable[[float], Measurement]
+BEGAN_S = time.monotonic()
 
 
 def main() -> int:
-    """Play all rounds and print the table."""
+    """Play all rounds and print the tables."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--items", type=int, default=100_000)
     parser.add_argument("--seconds", type=float, default=2.0, help="of each measurement")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", default="", help="start and ask only what has this in its name")
     parser.add_argument("--releases", type=Path, help="keep the release there, for the next run")
+    parser.add_argument("--pytriton-python", type=Path, help="the Python of an environment that has PyTriton")
     parser.add_argument("--json", type=Path, help="write all measurements")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    rounds: list[Round] = []
     with ExitStack() as stack:
         folder = options.releases or Path(stack.enter_context(TemporaryDirectory())) / "releases"
-        publish(folder, options.items)
-        rounds = play(contenders(stack, folder, options.items, options.only), options.rounds, options.seconds)
-    Console(width=120).print(table(rounds))
-    if options.json:
-        options.json.write_text(json.dumps(rounds, indent=1))
-    return 0
+        try:
+            publish(folder, options.items)
+            asked = contenders(stack, folder, options.items, options.only, options.pytriton_python)
+            for complete in play(asked, options.rounds, options.seconds):
+                rounds.append(complete)
+                if options.json:
+                    save(rounds, options.json)
+        except (KeyboardInterrupt, OrderFailedError) as error:
+            say(f"ended early: {error!r}")
+        if rounds:
+            print_report(rounds)
+    return 0 if len(rounds) == options.rounds else 1
+
+
+def say(progress: str) -> None:
+    """How far it is."""
+    Console(stderr=True).print(f"{time.monotonic() - BEGAN_S:4.0f} s  {progress}", soft_wrap=True, highlight=False)
 
 
 def publish(folder: Path, item_count: int) -> None:
     """Make a release active in the folder, where none is."""
     store = ReleaseStore(folder)
     if store.current_id() is None:
+        say(f"makes a release of {item_count:,} items")
         now = datetime.now(UTC)
         store.activate(publish_synthetic_release(store, item_count, TITLE, now), now)
 
 
-def contenders(stack: ExitStack, releases: Path, item_count: int, only: str) -> dict[str, Contender]:
+def contenders(
+    stack: ExitStack, releases: Path, item_count: int, only: str, pytriton: Path | None
+) -> dict[str, Contender]:
     """Everything that is measured, running, by name."""
     made = str(item_count), str(USERS)
-    pipeline = stack.enter_context(OrderedProcess("benchmarks.compute_loop", str(releases), *made))
-    with beside_the_first_core():
+    cores = core_shares(os.sched_getaffinity(0))
+    say(f"servers on cores {sorted(cores.servers)}, their load on {sorted(cores.load)}")
+    with running_on({min(cores.servers)}):
+        pipeline = stack.enter_context(OrderedProcess("benchmarks.compute_loop", str(releases), *made))
+    with running_on(cores.load):
         load = stack.enter_context(OrderedProcess("benchmarks.closed_loop", *made))
-
-    def asked(target: str, process_id: int, form: str, callers: int) -> Contender:
-        def ask(seconds: float) -> Measurement:
-            before_s = cpu_s(process_id)
-            seen = load.ask(form=form, target=target, callers=callers, seconds=seconds)
-            return {**seen, "cpu_s": cpu_s(process_id) - before_s}
-
-        return ask
-
     running: dict[str, Contender] = {COMPUTE: lambda seconds: pipeline.ask(batch=BATCH, seconds=seconds)}
-    for server in servers(releases):
+    for server in servers(releases, pytriton):
         wanted = [each for each in server.questions if only in f"{server.name}, {each.name}"]
-        if wanted:
-            target, process_id = stack.enter_context(server.start())
-            for each in wanted:
-                running[f"{server.name}, {each.name}"] = asked(target, process_id, each.form, each.callers)
+        if not wanted:
+            continue
+        try:
+            with running_on(cores.servers):
+                target, process_id = stack.enter_context(server.start())
+            asked = {
+                f"{server.name}, {each.name}": asked_of(load, target, process_id, each.form, each.callers)
+                for each in wanted
+            }
+            await_answer(next(iter(asked.values())))
+        except (PeerFailedError, OrderFailedError) as error:
+            say(f"{server.name} is left out: {error}")
+        else:
+            say(f"{server.name} answers")
+            running |= asked
     return running
 
 
-@contextmanager
-def beside_the_first_core() -> Iterator[None]:
-    """What is started meanwhile leaves the first core, on which pinned servers are, to them."""
-    cores = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, cores - {min(cores)} or cores)
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, cores)
+def asked_of(load: OrderedProcess, target: str, process_id: int, form: str, callers: int) -> Contender:
+    """What asks a server."""
+
+    def ask(seconds: float) -> Measurement:
+        before_s = cpu_s(process_id)
+        seen = load.ask(form=form, target=target, callers=callers, seconds=seconds)
+        return {**seen, "cpu_s": cpu_s(process_id) - before_s}
+
+    return ask
+
+
+def await_answer(ask: Contender) -> None:
+    """Ask a server until it answers, which some cannot when their port is open."""
+    until_s = time.monotonic() + READY_S
+    while True:
+        try:
+            ask(TRIAL_S)
+        except OrderFailedError:
+            if time.monotonic() > until_s:
+                raise
+            time.sleep(TRIAL_S)
+        else:
+            return
 
 
 class Question(NamedTuple):
@@ -123,7 +161,7 @@ class ServerKind(NamedTuple):
     questions: Sequence[Question]
 
 
-def servers(releases: Path) -> Iterator[ServerKind]:
+def servers(releases: Path, pytriton: Path | None) -> Iterator[ServerKind]:
     """All that are measured."""
 
     def calls(*counts: int, form: str = "recommend") -> list[Question]:
@@ -140,50 +178,17 @@ def servers(releases: Path) -> Iterator[ServerKind]:
     two_workers = partial(server_process, releases, "--workers", "2", interest_cache_mb="0")
     yield ServerKind("unbraid with 2 workers", two_workers, calls(32, 128))
     yield ServerKind("unbraid without batcher", partial(inline_process, releases), calls(1, 32))
-    for name, peer in PEERS.items():
+    for name, peer in peers(pytriton).items():
         yield ServerKind(name, partial(peer_process, peer, releases), calls(1, 32, form=peer.form))
 
 
-def play(asked: Mapping[str, Contender], rounds: int, seconds: float) -> dict[str, list[Measurement]]:
+def play(asked: Mapping[str, Contender], rounds: int, seconds: float) -> Iterator[Round]:
     """Ask each once to warm it up, then each in every round."""
-    for ask in asked.values():
-        ask(seconds)
-    measurements: dict[str, list[Measurement]] = {name: [] for name in asked}
-    for _ in track(range(rounds), "rounds"):
-        for name, ask in asked.items():
-            measurements[name].append(ask(seconds))
-    return measurements
-
-
-def table(rounds: Mapping[str, list[Measurement]]) -> Table:
-    """Medians over the rounds; the ratio of two costs is formed within a round."""
-    columns = Table("", "requests/s", "CPU us a request", "pipeline / CPU", "p50 ms", "p99 ms", "load us")
-    compute_us = costs_us(rounds[COMPUTE])
-    for name, measurements in rounds.items():
-        cost_us = costs_us(measurements)
-        latencies = [
-            f"{1e3 * median(each[quantile] for each in measurements):.1f}" if quantile in measurements[0] else ""
-            for quantile in ("p50_s", "p99_s")
-        ]
-        columns.add_row(
-            name,
-            f"{median(each['calls'] / each['wall_s'] for each in measurements):,.0f}",
-            f"{median(cost_us):,.0f}",
-            f"{median(alone / cost for alone, cost in zip(compute_us, cost_us, strict=True)):.2f}",
-            *latencies,
-            f"{1e6 * median(each.get('load_cpu_s', 0) / each['calls'] for each in measurements):.0f}",
-        )
-    return columns
-
-
-def costs_us(measurements: Iterable[Measurement]) -> list[float]:
-    """CPU time of a question, in each."""
-    return [1e6 * each["cpu_s"] / each["calls"] for each in measurements]
-
-
-def median(values: Iterable[float]) -> float:
-    """Of some numbers."""
-    return float(np.median(list(values)))
+    for number in range(rounds + 1):
+        measured = {name: ask(seconds) for name, ask in asked.items()}
+        say(f"round {number} of {rounds}" if number else "all are warm")
+        if number:
+            yield measured
 
 
 if __name__ == "__main__":

@@ -11,19 +11,22 @@ from __future__ import annotations
 
 import argparse
 import gc
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from itertools import cycle, islice
 from pathlib import Path
+from statistics import median
 from typing import NamedTuple
 
 from benchmarks.compute_loop import parsed_query
+from benchmarks.core_shares import core_shares, running_on
 from benchmarks.cpu_time import cpu_s
 from benchmarks.ordered_process import OrderedProcess
 from benchmarks.server_process import server_process
-from benchmarks.serving import USERS, beside_the_first_core, median, publish
+from benchmarks.serving import USERS, publish
 from benchmarks.serving_requests import recommend_requests
 from rich.console import Console
 from rich.progress import track
@@ -155,7 +158,7 @@ def trimmed_mean(values: Sequence[float]) -> float:
 def asking(stack: ExitStack, releases: Path, item_count: int, seconds: float) -> Callable[[Traffic], float]:
     """Starts a server, and returns what asks it for so long and says what a question took it, in CPU microseconds."""
     target, process_id = stack.enter_context(server_process(releases, pin_workers="true"))
-    with beside_the_first_core():
+    with running_on(core_shares(os.sched_getaffinity(0)).load):
         load = stack.enter_context(OrderedProcess("benchmarks.closed_loop", str(item_count), str(USERS)))
 
     def ask(traffic: Traffic) -> float:
