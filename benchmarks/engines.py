@@ -32,8 +32,8 @@ class Engine(Protocol):
 
     name: str
 
-    def build(self, item_vectors_ID: FloatArray, queries: RecallQueries) -> None:
-        """Make the index; only ours looks at the queries, to tune itself."""
+    def build(self, item_vectors_ID: FloatArray, queries: RecallQueries, threads: int) -> None:
+        """Make the index with so many threads; only ours looks at the queries, to tune itself, with one thread."""
         ...
 
     def settings(self) -> Sequence[Sequence[Setting]]:
@@ -58,7 +58,7 @@ class Ours:
 
     name = "unbraid"
 
-    def build(self, item_vectors_ID: FloatArray, queries: RecallQueries) -> None:
+    def build(self, item_vectors_ID: FloatArray, queries: RecallQueries, _threads: int) -> None:
         """All families compete."""
         self._folder = tempfile.TemporaryDirectory(prefix="unbraid-retrieval-")
         self._path = Path(self._folder.name) / "index.faiss"
@@ -89,13 +89,13 @@ class Hnswlib:
     name = "hnswlib"
     edges, effort = 16, 200
 
-    def build(self, item_vectors_ID: FloatArray, _queries: RecallQueries) -> None:
+    def build(self, item_vectors_ID: FloatArray, _queries: RecallQueries, threads: int) -> None:
         """M 16, ef_construction 200."""
         import hnswlib  # noqa: PLC0415 - in an extra
 
         self._index = hnswlib.Index(space="ip", dim=item_vectors_ID.shape[1])
         self._index.init_index(len(item_vectors_ID), ef_construction=self.effort, M=self.edges)
-        self._index.add_items(item_vectors_ID, num_threads=1)
+        self._index.add_items(item_vectors_ID, num_threads=threads)
 
     def settings(self) -> Sequence[Sequence[Setting]]:
         """By ef."""
@@ -125,7 +125,7 @@ class Usearch:
     name = "usearch"
     edges, effort = 16, 200
 
-    def build(self, item_vectors_ID: FloatArray, _queries: RecallQueries) -> None:
+    def build(self, item_vectors_ID: FloatArray, _queries: RecallQueries, threads: int) -> None:
         """Connectivity 16, expansion_add 200."""
         from usearch.index import Index  # noqa: PLC0415 - in an extra
 
@@ -138,7 +138,7 @@ class Usearch:
             expansion_add=self.effort,
             enable_key_lookups=False,
         )
-        self._index.add(np.arange(len(item_vectors_ID)), item_vectors_ID, threads=1)
+        self._index.add(np.arange(len(item_vectors_ID)), item_vectors_ID, threads=threads)
 
     def settings(self) -> Sequence[Sequence[Setting]]:
         """By expansion."""
@@ -169,12 +169,13 @@ class Scann:
         self._lists, self._dimensions = lists, dimensions_per_code
         self.name = f"scann {'tree' if lists else 'flat'} AH{dimensions_per_code}"
 
-    def build(self, item_vectors_ID: FloatArray, _queries: RecallQueries) -> None:
+    def build(self, item_vectors_ID: FloatArray, _queries: RecallQueries, threads: int) -> None:
         """As its documentation advises: lists in the order of the root of the items, threshold 0.2."""
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         import scann  # noqa: PLC0415 - in an extra
 
-        builder = scann.scann_ops_pybind.builder(item_vectors_ID, 200, "dot_product").set_n_training_threads(1)
+        builder = scann.scann_ops_pybind.builder(item_vectors_ID, 200, "dot_product")
+        builder = builder.set_n_training_threads(threads)
         self._leaves = int(2 * np.sqrt(len(item_vectors_ID))) if self._lists else 1
         if self._lists:
             sample = min(len(item_vectors_ID), 250_000)

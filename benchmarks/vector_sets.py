@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -58,11 +58,21 @@ def generated(kind: str, item_count: int, seed: int) -> VectorSet:
     return VectorSet(kind, vectors_ID, RecallQueries.of_users(interests_UKD, log_share_UK, EQUAL_QUOTAS, seed))
 
 
-def trained(export_folder: Path, seed: int) -> VectorSet:
-    """The item vectors of an export and its held-out users, with their own shares and quotas."""
+def trained(export_folder: Path, seed: int, list_length: int | None) -> VectorSet:
+    """The item vectors of an export and its held-out users.
+
+    Args:
+        export_folder: what ``unbraid export`` wrote.
+        seed: of the users.
+        list_length: how many items each interest may bring; None for the quotas that its share of the user gives it.
+    """
     export = open_export(export_folder)
     vectors: ItemVectors = export.item_vectors_ID
-    return VectorSet("trained", np.ascontiguousarray(vectors[:]), held_out_queries(export, seed))
+    queries = held_out_queries(export, seed)
+    if list_length is not None:
+        queries = replace(queries, quota_UK=np.full_like(queries.quota_UK, list_length))
+    lists = "own quotas" if list_length is None else f"lists of {list_length}"
+    return VectorSet(f"{export_folder}, {queries.source}, {lists}", np.ascontiguousarray(vectors[:]), queries)
 
 
 def _directions(rng: np.random.Generator, centre_CD: FloatArray | None, count: int) -> FloatArray:
