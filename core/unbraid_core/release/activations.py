@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import BaseModel, BeforeValidator, ConfigDict, TypeAdapter, ValidationError
 
 from unbraid_core.errors import IntegrityError
-from unbraid_core.release.manifest import Name, UtcTime
+from unbraid_core.release.fields import Name, UtcTime
 from unbraid_core.release.replacement import replace_text
 
 __all__ = ["Activation", "ActivationLog"]

@@ -12,20 +12,12 @@ from types import MappingProxyType
 from unbraid_core.calibration import Calibration
 from unbraid_core.errors import IntegrityError
 from unbraid_core.release.files import entries
+from unbraid_core.release.index_spec import IndexSpec
 from unbraid_core.release.layout import USER_FILES
-from unbraid_core.release.manifest import (
-    FORMAT_VERSION,
-    EncoderSpec,
-    ExportManifest,
-    FileEntry,
-    IndexSpec,
-    ItemEncoderSpec,
-    RankerSpec,
-    ReleaseManifest,
-    TrainingRecord,
-)
+from unbraid_core.release.manifest import FORMAT_VERSION, ExportManifest, FileEntry, ReleaseManifest
 from unbraid_core.release.release import Export, Release
 from unbraid_core.release.staging import Probe, Staging
+from unbraid_core.release.trained_parts import EncoderSpec, ItemEncoderSpec, RankerSpec, TrainingRecord
 from unbraid_core.types import Precision, Profile, Scoring
 
 __all__ = ["publish_export", "publish_release"]

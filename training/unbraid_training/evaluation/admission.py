@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from unbraid_core.errors import InvalidInput
-from unbraid_core.release.manifest import TrainingRecord
+from unbraid_core.release.trained_parts import TrainingRecord
 from unbraid_training.data.dataset import Dataset
 from unbraid_training.data.holdout import Holdout
 from unbraid_training.data.splits import Split, parse_split
