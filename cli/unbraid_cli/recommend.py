@@ -8,12 +8,13 @@ from typing import Annotated
 import typer
 
 from unbraid_cli.answers import print_interests, print_recommendations, to_json
-from unbraid_cli.connection import connected
+from unbraid_cli.connection import connected, explained
 from unbraid_cli.console import console
 from unbraid_cli.filter_text import parse_condition
 from unbraid_cli.history_file import parse_time, read_history
 from unbraid_cli.options import Json, RankingProfile, Server
 from unbraid_cli.status_view import print_status
+from unbraid_cli.worker_watch import WorkerWatch
 from unbraid_client import Event, Profile
 from unbraid_client.channel import DEFAULT_TARGET
 from unbraid_core.errors import InvalidInput
@@ -97,13 +98,14 @@ def interests(
 
 
 def status(server: Server = DEFAULT_TARGET, as_json: Json = False) -> None:
-    """Print what a running server is made of."""
-    with connected(server) as client:
-        result = client.get_status()
-    if as_json:
-        console.print_json(to_json(result))
-    else:
-        print_status(result, console)
+    """Print what a running server is made of, and how each of its workers does."""
+    with explained(server), WorkerWatch(server) as watch:
+        statuses = watch.look()
+    if not as_json:
+        print_status(statuses, console)
+        return
+    for each in statuses:
+        console.print_json(to_json(each))
 
 
 def known_events(user: str | None, history: Path | None) -> list[Event] | None:

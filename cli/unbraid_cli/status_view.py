@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.console import Console
 
-from unbraid_cli.console import facts_table
+from unbraid_cli.console import facts_table, rows_table
 from unbraid_cli.moments import minute
 from unbraid_client import CatalogueStatus, RecallStatus, SecurityStatus, ServerStatus, ServingStatus
 from unbraid_core.counted import counted
 
-__all__ = ["print_status"]
+__all__ = ["answering_releases", "print_status"]
 
 
-def print_status(status: ServerStatus, console: Console) -> None:
-    """What the server is made of, one fact a line."""
+def print_status(statuses: Sequence[ServerStatus], console: Console) -> None:
+    """What the server is made of, one fact a line; of several workers a row for what each says of itself."""
+    status, *others = statuses
     release, device = status.release, status.device
-    error = status.last_activation_error
+    error = next((each.last_activation_error for each in statuses if each.last_activation_error), None)
     facts = {
-        "release": release.release_id,
+        "release": answering_releases(statuses),
         **({"refused": f"{error.message} ({minute(error.time)})"} if error else {}),
         "space": release.space_id,
         "built": minute(release.created_time),
@@ -25,20 +28,37 @@ def print_status(status: ServerStatus, console: Console) -> None:
         "encoder": f"{counted(release.interest_count, 'interest')} x {counted(release.dimension, 'dimension')}, "
         f"last {counted(release.max_history, 'event')}",
         "index": f"{release.index_family}, recall@{release.index_recall_at} {release.index_recall:.4f}",
-        "live recall": _live_recall(status.live_recall),
+        **({} if others else {"live recall": _live_recall(status.live_recall)}),
         "ranking": ", ".join(release.ranking_profiles),
         "device": f"{device.active} (asked for {device.requested}{'; ' * bool(device.reason)}{device.reason})",
         **({"retrieval": f"{device.retrieval} ({device.retrieval_reason})"} if device.retrieval else {}),
         "providers": f"{', '.join(device.providers)}, {counted(device.intra_op_thread_count, 'thread')} a call",
         "security": _security(status.security),
-        "worker": f"{status.worker_number} of {status.worker_count}",
+        "workers": f"{len(statuses)} of {status.worker_count} answered",
         "users": str(status.user_count),
         "calls at once": str(status.max_concurrent_calls),
-        "ready since": minute(status.start_time),
-        "answered": _answered(status.serving),
+        **({} if others else {"ready since": minute(status.start_time), "answered": _answered(status.serving)}),
         "versions": ", ".join(f"{name} {version}" for name, version in status.versions.items()),
     }
     console.print(facts_table(facts))
+    if others:
+        console.print()
+        console.print(rows_table([("worker", "ready since", "answered", "live recall"), *map(_worker_row, statuses)]))
+
+
+def answering_releases(statuses: Sequence[ServerStatus]) -> str:
+    """One, but while workers go from one to another, or some cannot."""
+    of_release: dict[str, list[str]] = {}
+    for status in statuses:
+        of_release.setdefault(status.release.release_id, []).append(str(status.worker_number))
+    if len(of_release) == 1:
+        return next(iter(of_release))
+    return ", ".join(f"{release_id} (worker {' '.join(numbers)})" for release_id, numbers in of_release.items())
+
+
+def _worker_row(status: ServerStatus) -> tuple[str, ...]:
+    own = str(status.worker_number), minute(status.start_time)
+    return (*own, _answered(status.serving), _live_recall(status.live_recall))
 
 
 def _answered(serving: ServingStatus) -> str:

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from unbraid_cli.console import facts_table, rows_table
 from unbraid_cli.serving_rates import ServingRates
+from unbraid_cli.status_view import answering_releases
 from unbraid_client import ServerStatus
 from unbraid_core.counted import counted
 
@@ -81,7 +82,7 @@ def line(frame: Frame) -> str:
     if not frame.workers:
         return f"{moment}  reconnecting: {frame.problem}"
     if frame.rates is None:
-        return f"{moment}  release {_releases(frame.statuses)}, measuring"
+        return f"{moment}  release {answering_releases(frame.statuses)}, measuring"
     rates, worker_count = frame.rates, frame.statuses[0].worker_count
     parts = [
         moment,
@@ -103,7 +104,7 @@ def _present(statuses: Sequence[ServerStatus]) -> dict[str, str]:
     waiting_count = sum(status.serving.waiting_query_count for status in statuses)
     waiting = counted(waiting_count, "question waits", "questions wait")
     facts = {
-        "release": _releases(statuses),
+        "release": answering_releases(statuses),
         "now": f"{counted(in_flight_count, 'call')} in progress, {waiting}",
     }
     # Each worker samples for itself.
@@ -127,16 +128,6 @@ def _server(statuses: Sequence[ServerStatus], server: str) -> str:
     if first.worker_count > 1:
         return f"{server}, {len(statuses)} of {first.worker_count} workers"
     return f"{server}, process {first.serving.process_id}, up {_duration(_up_s(first))}"
-
-
-def _releases(statuses: Sequence[ServerStatus]) -> str:
-    """One, but while workers go from one to another, or some cannot."""
-    of_release: dict[str, list[str]] = {}
-    for status in statuses:
-        of_release.setdefault(status.release.release_id, []).append(str(status.worker_number))
-    if len(of_release) == 1:
-        return next(iter(of_release))
-    return ", ".join(f"{release_id} (worker {' '.join(numbers)})" for release_id, numbers in of_release.items())
 
 
 def _workers(workers: Sequence[WorkerFrame]) -> Table:
