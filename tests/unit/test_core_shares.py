@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from benchmarks.core_shares import SIBLINGS, core_shares, running_on
+from benchmarks.core_shares import SIBLINGS, CoreShares, core_shares, running_on
 
 Machine = Callable[[dict[int, str]], Path]
 
@@ -43,19 +43,19 @@ def test_no_two_of_them_share_a_physical_core(machine: Machine, siblings: dict[i
 
 def test_threads_that_may_not_be_used_are_not_chosen(machine: Machine) -> None:
     root = machine({core: f"{core % 4},{core % 4 + 4}" for core in range(8)})
-    assert core_shares([1, 3, 4, 6, 7], root) == ({1, 3, 4}, {6})
+    assert core_shares([1, 3, 4, 6, 7], root) == CoreShares(frozenset({1, 3, 4}), frozenset({6}))
 
 
 def test_where_there_are_two_the_servers_have_both(machine: Machine) -> None:
-    assert core_shares([0, 1], machine({0: "0", 1: "1"})) == ({0, 1}, {1})
+    assert core_shares([0, 1], machine({0: "0", 1: "1"})) == CoreShares(frozenset({0, 1}), frozenset({1}))
 
 
 def test_two_threads_of_the_only_core_count_as_two(machine: Machine) -> None:
-    assert core_shares([0, 1], machine({0: "0-1", 1: "0-1"})) == ({0, 1}, {1})
+    assert core_shares([0, 1], machine({0: "0-1", 1: "0-1"})) == CoreShares(frozenset({0, 1}), frozenset({1}))
 
 
 def test_cores_that_the_kernel_says_nothing_about_are_physical(machine: Machine) -> None:
-    assert core_shares([2, 3, 5], machine({})) == ({2, 3}, {5})
+    assert core_shares([2, 3, 5], machine({})) == CoreShares(frozenset({2, 3}), frozenset({5}))
 
 
 def test_the_cores_are_as_before_afterwards() -> None:
