@@ -38,7 +38,7 @@ from unbraid_core.release import ReleaseStore
 
 TIMEOUT_S = 20.0
 # A worker that ends sooner than this after it came is no longer replaced at once.
-APART_S = 11.0
+APART_S = 5.5
 ONE_CONNECTION_EACH = ("grpc.use_local_subchannel_pool", 1)
 
 

@@ -108,6 +108,9 @@ def serve(
     Settings come from options, then environment variables (--port is UNBRAID_PORT), then the file of --config or
     UNBRAID_CONFIG. `unbraid config show --defaults` prints such a file with all of them.
     """
+    from unbraid_server.thread_caches import do_without_thread_caches
+
+    do_without_thread_caches()
     from unbraid_server.run import run
     from unbraid_server.settings import ServerSettings
 

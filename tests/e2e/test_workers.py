@@ -105,6 +105,8 @@ def test_two_workers_answer_and_the_supervisor_has_nothing_loaded(server: Server
     assert {line["worker"] for line in server.logged("serving")} == {1, 2}
     mapped = Path(f"/proc/{server.process.pid}/maps").read_text()
     assert not re.search("cygrpc|faiss|onnxruntime|numpy", mapped)
+    for process_id in pids(server).values():
+        assert b"glibc.malloc.tcache_count=0" in Path(f"/proc/{process_id}/environ").read_bytes()
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])

@@ -99,3 +99,25 @@ def test_arrow_has_no_allocator_of_its_own_but_where_the_operator_says_so(
         [sys.executable, "-c", program], env={**environment, **chosen}, capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == expected
+
+
+@pytest.mark.parametrize(
+    ("chosen", "expected"),
+    [
+        ({}, "glibc.malloc.tcache_count=0"),
+        ({"GLIBC_TUNABLES": "glibc.malloc.tcache_count=3"}, "glibc.malloc.tcache_count=3"),
+        ({"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}, "glibc.malloc.hugetlb=1:glibc.malloc.tcache_count=0"),
+    ],
+)
+def test_threads_keep_no_memory_but_where_the_operator_says_so(chosen: dict[str, str], expected: str) -> None:
+    program = (
+        "import os\n"
+        "from unbraid_server.thread_caches import do_without_thread_caches\n"
+        "do_without_thread_caches()\n"
+        "print(os.environ['GLIBC_TUNABLES'])\n"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "GLIBC_TUNABLES"}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env={**environment, **chosen}, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == expected
