@@ -23,6 +23,9 @@ __all__ = ["FAMILIES", "SHORTLIST", "Family", "family_named", "list_count"]
 SHORTLIST = "shortlist_percent"
 """Search parameter of lossy families: how many rows they propose, in percent of those asked for."""
 
+ROWS_PER_LONG_LIST = 256
+"""At least so many on average where there are few lists; shorter ones take longer to go to than to look into."""
+
 EQUAL_NORMS = 1.01
 """Largest norm over the smallest, up to which norms count as equal."""
 
@@ -33,7 +36,7 @@ class Family:
 
     Attributes:
         name: in manifests and reports.
-        factory: how ``faiss.index_factory`` calls it; ``{lists}``, ``{few}`` (a quarter of them) and
+        factory: how ``faiss.index_factory`` calls it; ``{lists}``, ``{few}`` (a quarter of them, or less) and
             ``{dimension}`` are filled in.
         index_class: what FAISS makes of it.
         walk: how it is searched.
@@ -71,7 +74,8 @@ class Family:
     def factory_of(self, item_count: int, dimension: int) -> str:
         """How ``faiss.index_factory`` calls the index of a catalogue."""
         lists = list_count(item_count)
-        return self.factory.format(lists=lists, few=max(1, lists // 4), dimension=dimension)
+        few = max(1, min(lists // 4, item_count // ROWS_PER_LONG_LIST))
+        return self.factory.format(lists=lists, few=few, dimension=dimension)
 
     def size_bytes(self, item_count: int, dimension: int) -> int:
         """About how much memory it takes, beside the item vectors."""

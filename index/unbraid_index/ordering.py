@@ -26,7 +26,7 @@ LEAST_GROUPED = 6_000
 """Of fewer scores, all are packed."""
 
 
-def best_rows(row_QN: IntArray, score_QN: FloatArray, count: int) -> tuple[IntArray, FloatArray]:
+def best_rows(row_QN: IntArray | RowArray, score_QN: FloatArray, count: int) -> tuple[IntArray, FloatArray]:
     """The ``count`` best for each query, best first, or all where there are fewer: rows and scores.
 
     Args:
@@ -46,7 +46,7 @@ def best_rows(row_QN: IntArray, score_QN: FloatArray, count: int) -> tuple[IntAr
     return _unpacked(key_QN[:, :count])
 
 
-def _high_keys(row_QN: IntArray, score_QN: FloatArray, count: int) -> npt.NDArray[np.int64]:
+def _high_keys(row_QN: IntArray | RowArray, score_QN: FloatArray, count: int) -> npt.NDArray[np.int64]:
     """The keys of at least the ``count`` best of many scores, and of few more; most are never packed.
 
     Among the largest scores of groups, the last of the ``count`` best is reached by at least ``count`` scores.
@@ -66,7 +66,7 @@ def _high_keys(row_QN: IntArray, score_QN: FloatArray, count: int) -> npt.NDArra
     return key_QM
 
 
-def _packed(row_N: IntArray, score_N: FloatArray) -> npt.NDArray[np.int64]:
+def _packed(row_N: IntArray | RowArray, score_N: FloatArray) -> npt.NDArray[np.int64]:
     """Keys of any shape; the lower the key the better."""
     key_N = np.empty(score_N.shape, np.int64)
     half_N = key_N.view(np.int32)

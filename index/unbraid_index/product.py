@@ -10,7 +10,7 @@ import faiss
 import numpy as np
 
 from unbraid_core.item_vectors import ItemVectors
-from unbraid_core.types import FloatArray, IntArray
+from unbraid_core.types import FloatArray, IntArray, RowArray
 from unbraid_index.ordering import best_rows
 
 __all__ = ["FlatProducts", "ListProducts", "Products"]
@@ -18,7 +18,8 @@ __all__ = ["FlatProducts", "ListProducts", "Products"]
 SCORE_BYTES = 64 * 2**20
 BLOCK = 2_048
 """Rows; with 4 queries of 64 dimensions it takes OpenBLAS for a small product, which it multiplies without a copy."""
-MOST_TURNED_BYTES = 16 * 2**20
+MOST_COPIED_BYTES = 32 * 2**20
+"""Of vectors that each process has a copy of, laid out for products: as much as 4-bit codes of a million items take."""
 
 
 class Products(Protocol):
@@ -58,7 +59,7 @@ class FlatProducts:
         """
         vectors_ID = np.asarray(item_vectors_ID[:])
         blocks: list[FloatArray] = [vectors_ID[start : start + BLOCK].T for start in range(0, len(vectors_ID), BLOCK)]
-        if vectors_ID.nbytes <= MOST_TURNED_BYTES:
+        if vectors_ID.nbytes <= MOST_COPIED_BYTES:
             blocks = [np.ascontiguousarray(block_DB) for block_DB in blocks]
         return cls(blocks, len(vectors_ID))
 
@@ -85,16 +86,21 @@ class ListProducts:
 
     centroid_DL: FloatArray
     vectors: Sequence[FloatArray]
-    rows: Sequence[IntArray]
+    rows: Sequence[RowArray]
     size_L: IntArray
 
     @classmethod
     def of(cls, index: faiss.Index, _item_vectors_ID: ItemVectors) -> ListProducts:
-        """Those of an ``IndexIVFFlat``."""
+        """Those of an ``IndexIVFFlat``.
+
+        In a mapped index numbers begin at odd addresses, so NumPy copies a list before each product. Rows are copied
+        once, and so are the vectors of a small catalogue.
+        """
         assert isinstance(index, faiss.IndexIVFFlat)
         lists = index.invlists
         assert lists is not None
-        vectors, rows = [], []
+        vectors, rows = list[FloatArray](), list[RowArray]()
+        small = index.ntotal * lists.code_size <= MOST_COPIED_BYTES
         for number in range(index.nlist):
             size = lists.list_size(number)
             row_N, vectors_ND = np.empty(0, np.int64), np.empty((0, index.d), np.float32)
@@ -102,8 +108,8 @@ class ListProducts:
                 row_N = faiss.rev_swig_ptr(lists.get_ids(number), size)
                 code_N = faiss.rev_swig_ptr(lists.get_codes(number), size * lists.code_size)
                 vectors_ND = code_N.view(np.float32).reshape(size, index.d)
-            rows.append(row_N)
-            vectors.append(vectors_ND)
+            rows.append(row_N.astype(np.int32))
+            vectors.append(vectors_ND.copy() if small else vectors_ND)
         centroid_DL = np.ascontiguousarray(index.quantizer.reconstruct_n(0, index.nlist).T)
         return cls(centroid_DL, vectors, rows, np.array([len(row_N) for row_N in rows]))
 
@@ -111,7 +117,7 @@ class ListProducts:
         """See ``Products``."""
         near_QP = np.argpartition(-(query_QD @ self.centroid_DL), effort - 1, axis=1)[:, :effort]
         longest = int(self.size_L[near_QP].sum(axis=1).max(initial=count))
-        row_QN = np.full((len(query_QD), longest), -1)
+        row_QN = np.full((len(query_QD), longest), -1, np.int32)
         score_QN = np.full((len(query_QD), longest), -np.inf, np.float32)
         for query_D, near, row_N, score_N in zip(query_QD, near_QP.tolist(), row_QN, score_QN, strict=True):
             start = 0
