@@ -24,6 +24,7 @@ __all__ = ["ENGINES", "Engine", "Hnswlib", "Ours", "Scann", "Setting", "Usearch"
 
 Setting = Mapping[str, int]
 
+LONGER_SHORTLISTS = (400, 500, 600, 800, 1_200, 1_600, 2_400, 3_200)
 EF = (200, 250, 300, 400, 500, 700, 1_000, 1_400, 2_000, 2_800, 4_000)
 
 
@@ -184,10 +185,12 @@ class Scann:
         self._index: Any = coded.reorder(400).build()
 
     def settings(self) -> Sequence[Sequence[Setting]]:
-        """A ladder of leaves for each length of the shortlist."""
+        """A ladder of leaves for each length of the shortlist; of shortlists alone where there are no leaves."""
+        if not self._lists:
+            return [[{"leaves": 1, "reorder": reorder} for reorder in (250, 300, 350, *LONGER_SHORTLISTS)]]
         shares = (0.004, 0.006, 0.01, 0.015, 0.02, 0.03, 0.05, 0.1, 0.2, 0.4)
-        leaves = sorted({max(1, round(share * self._leaves)) for share in shares}) if self._lists else [1]
-        return [[{"leaves": count, "reorder": reorder} for count in leaves] for reorder in _reorders(self._lists)]
+        leaves = sorted({max(1, round(share * self._leaves)) for share in shares})
+        return [[{"leaves": count, "reorder": reorder} for count in leaves] for reorder in (250, 300, 400, 600)]
 
     def search(self, setting: Setting) -> Search:
         """One call for all interests; ScaNN's batched search on one thread."""
@@ -210,10 +213,6 @@ class Scann:
         """Leaves and shortlist."""
         leaves = f"{setting['leaves']} of {self._leaves} leaves, " if self._lists else ""
         return f"{leaves}reorder {setting['reorder']}"
-
-
-def _reorders(lists: bool) -> Sequence[int]:
-    return (250, 300, 400, 600) if lists else (250, 300, 350, 400, 500, 600, 800, 1_200, 1_600, 2_400, 3_200)
 
 
 def _hits(row_QC: Any) -> SearchHits:

@@ -54,14 +54,19 @@ def tuned(engine: Engine, probe: RecallProbe) -> Setting:
     reached: list[tuple[float, Setting]] = []
     most_thorough: tuple[float, Setting] = (-1.0, {})
     for ladder in engine.settings():
-        for setting in ladder:
-            measured = probe.measure(engine.search(setting))
-            most_thorough = max(most_thorough, (measured.lower_bound, setting), key=lambda tried: tried[0])
+        # On a ladder each setting takes longer and finds more than the one before: look for the first that reaches it.
+        lowest, highest = 0, len(ladder)
+        while lowest < highest:
+            middle = (lowest + highest) // 2
+            measured = probe.measure(engine.search(ladder[middle]))
+            most_thorough = max(most_thorough, (measured.lower_bound, ladder[middle]), key=lambda tried: tried[0])
             if measured.lower_bound >= TARGET:
-                reached.append((measured.p50_ms, setting))
+                reached.append((measured.p50_ms, ladder[middle]))
+                highest = middle
+            elif reached and measured.p50_ms > min(reached, key=lambda tried: tried[0])[0]:
                 break
-            if reached and measured.p50_ms > min(reached, key=lambda tried: tried[0])[0]:
-                break
+            else:
+                lowest = middle + 1
     return min(reached, key=lambda tried: tried[0])[1] if reached else most_thorough[1]
 
 

@@ -115,6 +115,7 @@ class ListProducts:
 
     def search(self, query_QD: FloatArray, count: int, effort: int) -> tuple[IntArray, FloatArray]:
         """See ``Products``."""
+        effort = min(effort, len(self.rows))
         near_QP = np.argpartition(-(query_QD @ self.centroid_DL), effort - 1, axis=1)[:, :effort]
         longest = int(self.size_L[near_QP].sum(axis=1).max(initial=count))
         row_QN = np.full((len(query_QD), longest), -1, np.int32)
