@@ -42,7 +42,7 @@ def main() -> int:
     options = parser.parse_args()
     quiet: list[Call] = []
     busy: list[Call] = []
-    memory: list[Sample] = []
+    memory_mb: list[float] = []
     takeovers_s: list[float] = []
     with TemporaryDirectory() as folder:
         store = ReleaseStore(Path(folder) / "releases")
@@ -57,9 +57,9 @@ def main() -> int:
                 for number in track(range(options.rounds), "activations"):
                     client.activate_release(second if number % 2 else first)
                     takeovers_s.append(time.time())
-                    memory.append(Sample.of(process_id))
+                    memory_mb.append(Sample.of(process_id).resident_mb)
     console = Console(width=110)
-    console.print(report(quiet, busy, takeovers_s, title_of, memory))
+    console.print(report(quiet, busy, takeovers_s, title_of, memory_mb))
     stall_s = max(call.latency_s for call in around(busy, takeovers_s))
     failed = [call for call in (*quiet, *busy) if call.release_id is None]
     is_met = not failed and not mixed_up([*quiet, *busy], title_of) and stall_s <= LONGEST_STALL_S
