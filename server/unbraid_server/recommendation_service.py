@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import grpc
 
@@ -27,9 +28,12 @@ __all__ = ["STREAM_METHOD", "RecommendationService"]
 
 STREAM_METHOD = "/unbraid.v1.RecommendationService/StreamRecommend"
 
+# Bytes, an answer in wire format, which the call boundary sends as it is. The stubs know messages only.
+Written = Any
+
 
 class RecommendationService(RecommendationServiceServicer):
-    """Most answers are in wire format already.
+    """Answers questions, most of them in wire format already.
 
     Args:
         recommender: knows the answers.
@@ -40,22 +44,20 @@ class RecommendationService(RecommendationServiceServicer):
         self._recommender = recommender
         self._streams = streams
 
-    def Recommend(self, request: pb.RecommendRequest, context: grpc.ServicerContext) -> bytes:  # type: ignore[override]
+    def Recommend(self, request: pb.RecommendRequest, context: grpc.ServicerContext) -> Written:
         """Recommend items; a user without a known history gets popular ones."""
         return self._recommender.respond(request, context, client_name(context), recommend_responses)
 
-    def BatchRecommend(  # type: ignore[override]
-        self, request: pb.BatchRecommendRequest, context: grpc.ServicerContext
-    ) -> bytes:
+    def BatchRecommend(self, request: pb.BatchRecommendRequest, context: grpc.ServicerContext) -> Written:
         """Answer many questions by one release, each by itself."""
         check_batch(request.requests)
         model, outcomes = self._recommender.recommend(request.requests, context, client_name(context))
         enter_step("respond")
         return batch_recommend_response(model.release_id, outcomes)
 
-    def StreamRecommend(  # type: ignore[override]
+    def StreamRecommend(
         self, request_iterator: Iterator[pb.StreamRecommendRequest], context: grpc.ServicerContext
-    ) -> Iterator[bytes]:
+    ) -> Iterator[Written]:
         """Answer what has arrived, as long as something arrives."""
         with self._streams.open(request_iterator, context) as window:
             enter_step("idle")
@@ -65,7 +67,7 @@ class RecommendationService(RecommendationServiceServicer):
                 yield from stream_recommend_responses([question.question_id for question in questions], outcomes)
                 enter_step("idle")
 
-    def RankItems(self, request: pb.RankItemsRequest, context: grpc.ServicerContext) -> bytes:  # type: ignore[override]
+    def RankItems(self, request: pb.RankItemsRequest, context: grpc.ServicerContext) -> Written:
         """Put given items in the order in which a user would take them."""
         enter_step("parse")
         question = parse_rank_items(request)
@@ -82,7 +84,7 @@ class RecommendationService(RecommendationServiceServicer):
         enter_step("respond")
         return similar_items_response(*found)
 
-    def GetInterests(self, request: pb.GetInterestsRequest, context: grpc.ServicerContext) -> bytes:  # type: ignore[override]
+    def GetInterests(self, request: pb.GetInterestsRequest, context: grpc.ServicerContext) -> Written:
         """Take a history apart; a user whom the state store does not know is NOT_FOUND."""
         enter_step("parse")
         question = parse_get_interests(request)
