@@ -221,7 +221,10 @@ def _write_reader(reader: TextReader | None, folder: Path) -> list[str]:
 def _load_config(folder: Path) -> CheckpointConfig:
     path = folder / CONFIG_FILE
     if not path.is_file():
-        raise NotFound(f"{folder}: no finished training run there; make one with: unbraid train --out {folder}")
+        raise NotFound(
+            f"{folder}: holds no finished training run ({CONFIG_FILE} is missing); name the folder that unbraid train "
+            f"wrote, or begin or finish one there with: unbraid train --out {folder}"
+        )
     text = path.read_bytes()
     try:
         config = CheckpointConfig.model_validate_json(text)

@@ -15,7 +15,15 @@ from unbraid_core.item_vectors import STORED_TYPE, CompactVectors, ItemVectors
 from unbraid_core.ranker_inputs import RankerInputs
 from unbraid_core.release.arrays import check_finite, read_matrix
 from unbraid_core.release.files import readable, verify
-from unbraid_core.release.layout import CATALOGUE, ITEM_FEATURES, ITEM_VECTORS, QUERIES, QUERY_SHARES, SIGNATURE
+from unbraid_core.release.layout import (
+    CATALOGUE,
+    EXPORT_MANIFEST,
+    ITEM_FEATURES,
+    ITEM_VECTORS,
+    QUERIES,
+    QUERY_SHARES,
+    SIGNATURE,
+)
 from unbraid_core.release.lease import Lease
 from unbraid_core.release.manifest import ExportManifest, ReleaseManifest, parse_manifest
 from unbraid_core.release.ranker import read_ranker_inputs
@@ -121,12 +129,15 @@ def open_export(folder: Path) -> Export:
     """Verify an export and load its vectors and catalogue.
 
     Raises:
-        NotFound: there is no such folder.
+        NotFound: there is no export in the folder.
         IntegrityError, IncompatibleError: as ``open_release``.
     """
     folder = folder.resolve()
-    if not folder.is_dir():
-        raise NotFound(f"{folder}: no such folder; make an export with: unbraid export")
+    if not (folder / EXPORT_MANIFEST).is_file():
+        raise NotFound(
+            f"{folder}: is no export ({EXPORT_MANIFEST} is missing); name the folder that unbraid export wrote, "
+            "RUN_DIR/export unless it was told another"
+        )
     manifest = read_manifest(folder, ExportManifest)
     return Export(folder, manifest, *_load(folder, manifest))
 

@@ -136,5 +136,5 @@ def test_the_command_needs_a_finished_run(
 
     out, err = capsys.readouterr()
     assert out == ""
-    assert err.startswith(f"error: {tmp_path}: no finished training run there")
+    assert err.startswith(f"error: {tmp_path}: holds no finished training run (config.json is missing)")
     assert err.count("\n") == 1

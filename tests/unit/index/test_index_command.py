@@ -46,6 +46,15 @@ def test_build_prints_what_was_built_and_the_next_command(make_export: MakeExpor
     assert ReleaseStore(releases).current_id() is None
 
 
+def test_build_says_what_its_folder_has_to_be(releases: Path, tmp_path: Path) -> None:
+    (tmp_path / "config.json").touch()
+    with pytest.raises(
+        NotFound, match=r": is no export \(export.json is missing\); name the folder that unbraid export"
+    ):
+        CliRunner().invoke(app, ["build", str(tmp_path), "--releases", str(releases)], catch_exceptions=False)
+    assert not releases.exists()
+
+
 def test_rebuild_prints_its_parent_and_takes_interests(
     make_export: MakeExport, releases: Path, unit_vectors: MakeVectors, tmp_path: Path
 ) -> None:

@@ -78,7 +78,7 @@ def test_two_events_files_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_data_is_not_found(tmp_path: Path) -> None:
-    with pytest.raises(NotFound, match=r"no events file found; put one there that is named events.csv, "):
+    with pytest.raises(NotFound, match=r"no events file found; put one there that is named events.csv or "):
         open_dataset(tmp_path)
     with pytest.raises(NotFound, match="no such folder"):
         open_dataset(tmp_path / "nowhere")

@@ -151,7 +151,7 @@ def test_names_cannot_break_the_page(tiny_run: Path, tmp_path: Path) -> None:
 
 
 def test_a_folder_without_a_run(tmp_path: Path) -> None:
-    with pytest.raises(NotFound, match="no training run there; make one with: unbraid train"):
+    with pytest.raises(NotFound, match="holds no training run; name the folder that unbraid train writes"):
         write_report(tmp_path)
 
 

@@ -32,7 +32,7 @@ def read_dataset(folder: Path) -> tuple[Dataset, ReadReport]:
     """
     events, items = _find(folder, "events"), _find(folder, "items")
     if events is None:
-        expected = ", ".join(f"events.{ending}" for ending in ENDINGS)
+        expected = " or ".join(f"events.{ending}" for ending in ENDINGS)
         raise NotFound(f"{folder}: no events file found; put one there that is named {expected}")
     if items is None:
         dataset, events_report = read_events(events)

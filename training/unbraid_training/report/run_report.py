@@ -34,7 +34,10 @@ def write_report(folder: Path) -> Path:
         IntegrityError: a file of the run cannot be read; the message names it.
     """
     if not (folder / RUN_FILE).is_file():
-        raise NotFound(f"{folder}: no training run there; make one with: unbraid train --out {folder}")
+        raise NotFound(
+            f"{folder}: holds no training run; name the folder that unbraid train writes, or begin one with: "
+            f"unbraid train --out {folder}"
+        )
     page = _Page(folder)
     template = Environment(loader=PackageLoader("unbraid_training", "report"), autoescape=True, trim_blocks=True)
     text = template.get_template("run_report.html").render(
