@@ -7,6 +7,7 @@ It takes orders: batch, how many queries at once; seconds, how long.
 
 from __future__ import annotations
 
+import gc
 import sys
 import time
 from pathlib import Path
@@ -41,6 +42,9 @@ def main() -> int:
     keep_memory_together()
     model = load_model(ReleaseStore(Path(releases)).open(), Device.CPU)
     queries = [parsed_query(model, request) for request in recommend_requests(int(item_count), int(user_count))]
+    # As in a server.
+    gc.collect()
+    gc.freeze()
     position = 0
 
     def loop(batch: int, seconds: float) -> dict[str, Any]:

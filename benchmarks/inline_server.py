@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -54,6 +55,8 @@ def main() -> None:
     active = ActiveModel(model, SqliteCatalogueStore(settings.catalogue_file))
     state, log = SqliteStateStore(settings.state), open_log("warning")
     server = Server(active, state, settings, log, now=time.time, batcher_type=Inline)
+    gc.collect()
+    gc.freeze()
     server.start()
     server.wait()
 

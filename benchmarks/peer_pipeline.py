@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,6 +25,9 @@ class PeerPipeline:
     def __init__(self, releases: Path) -> None:
         keep_memory_together()
         self._model = load_model(ReleaseStore(releases).open(), Device.CPU)
+        # As in our own server.
+        gc.collect()
+        gc.freeze()
 
     def answer(self, requests: Sequence[bytes]) -> list[bytes]:
         """RecommendResponses to some RecommendRequests, all together."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import signal
 import sys
 import time
@@ -51,7 +52,9 @@ def main() -> int:
     parser.add_argument("--items", type=int, default=100_000)
     parser.add_argument("--seconds", type=float, default=2.0, help="of each measurement")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--only", default="", help="start and ask only what has this in its name")
+    parser.add_argument(
+        "--only", type=re.compile, default="", help="a pattern: start and ask only what has it in its name"
+    )
     parser.add_argument("--releases", type=Path, help="keep the release there, for the next run")
     parser.add_argument("--pytriton-python", type=Path, help="the Python of an environment that has PyTriton")
     parser.add_argument("--json", type=Path, help="write all measurements")
@@ -89,7 +92,7 @@ def publish(folder: Path, item_count: int) -> None:
 
 
 def contenders(
-    stack: ExitStack, releases: Path, item_count: int, only: str, pytriton: Path | None
+    stack: ExitStack, releases: Path, item_count: int, only: re.Pattern[str], pytriton: Path | None
 ) -> dict[str, Contender]:
     """Everything that is measured, running, by name."""
     made = str(item_count), str(USERS)
@@ -101,7 +104,7 @@ def contenders(
         load = stack.enter_context(OrderedProcess("benchmarks.closed_loop", *made))
     running: dict[str, Contender] = {COMPUTE: lambda seconds: pipeline.ask(batch=BATCH, seconds=seconds)}
     for server in servers(releases, pytriton):
-        wanted = [each for each in server.questions if only in f"{server.name}, {each.name}"]
+        wanted = [each for each in server.questions if only.search(f"{server.name}, {each.name}")]
         if not wanted:
             continue
         try:
