@@ -66,7 +66,8 @@ def running(stack: ExitStack, releases: Path) -> Mapping[str, Ask]:
     asked: dict[str, Ask] = {}
     for name, (target, _) in started.items():
         channel = stack.enter_context(grpc.insecure_channel(target))
-        asked[name] = channel.unary_unary(METHODS["recommend"])
+        ask: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(METHODS["recommend"])
+        asked[name] = ask
     return asked
 
 

@@ -104,7 +104,7 @@ def test_the_report_can_be_made_again(unbraid: Unbraid, data: Path, tmp_path: Pa
     code, stdout, _ = unbraid("report", out)
     assert (code, stdout) == (0, f"{out / 'report.html'}\n")
     assert "Finished" in (out / "report.html").read_text()
-    assert_refused(unbraid("report", tmp_path), "no training run there", "unbraid train")
+    assert_refused(unbraid("report", tmp_path), "holds no training run", "unbraid train")
 
 
 def test_a_sweep_prints_its_table_and_the_next_step(unbraid: Unbraid, data: Path, tmp_path: Path) -> None:
