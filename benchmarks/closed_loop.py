@@ -2,8 +2,8 @@
 
     python -m benchmarks.closed_loop ITEMS USERS
 
-It takes orders: form and target of the requests, callers, seconds. One thread a connection plays all callers of it, so
-that the load takes as little of the machine as Python allows.
+It takes orders: form and target of the requests, callers, seconds. One thread plays all callers and, but for streams,
+writes what goes over the wire itself, so that the load takes as little of the machine as Python allows.
 """
 
 from __future__ import annotations
@@ -15,10 +15,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import grpc
 import numpy as np
+from benchmarks.closed_loop_grpc import grpc_latencies
 from benchmarks.closed_loop_http import http_latencies, http_request
 from benchmarks.ordered_process import answer_orders
 from benchmarks.serving_requests import recommend_requests
@@ -33,10 +35,8 @@ METHODS = {
     "batch": f"{SERVICE}/BatchRecommend",
     "triton-grpc": "/inference.GRPCInferenceService/ModelInfer",
 }
-CALLERS_OF_A_CONNECTION = 8
 BATCH = 32
-CONNECT_S = 10.0
-OPTIONS = (("grpc.use_local_subchannel_pool", 1), ("grpc.max_receive_message_length", -1))
+OPTIONS = (("grpc.max_receive_message_length", -1),)
 
 
 class Load:
@@ -104,60 +104,8 @@ def written(form: str, target: str, message: bytes) -> bytes:
 def player(form: str) -> Callable[[Iterator[bytes], str, int, float], list[float]]:
     """What asks requests of a form."""
     if form in METHODS:
-        return unary_latencies(METHODS[form])
+        return partial(grpc_latencies, METHODS[form])
     return stream_latencies if form == "stream" else http_latencies
-
-
-class Caller:
-    """Asks until it is too late; a call that fails ends the benchmark."""
-
-    def __init__(
-        self, ask: grpc.UnaryUnaryMultiCallable[bytes, bytes], requests: Iterator[bytes], until_s: float
-    ) -> None:
-        self._ask, self._requests, self._until_s = ask, requests, until_s
-        self._began_s = 0.0
-        self.error: BaseException | None = None
-        self.latencies_s: list[float] = []
-        self.done = threading.Event()
-
-    def go_on(self) -> None:
-        """Ask once more, or stop."""
-        self._began_s = time.perf_counter()
-        if self.error is not None or self._began_s > self._until_s:
-            self.done.set()
-        else:
-            self._ask.future(next(self._requests)).add_done_callback(self._answered)
-
-    def _answered(self, call: grpc.Future[bytes]) -> None:
-        self.latencies_s.append(time.perf_counter() - self._began_s)
-        self.error = call.exception()
-        self.go_on()
-
-
-def unary_latencies(method: str) -> Callable[[Iterator[bytes], str, int, float], list[float]]:
-    """Callers of a method."""
-
-    def play(requests: Iterator[bytes], target: str, callers: int, seconds: float) -> list[float]:
-        """The latencies of all calls, in seconds."""
-        count = -(-callers // CALLERS_OF_A_CONNECTION)
-        # Channels of equal options would share a connection.
-        channels = [grpc.insecure_channel(target, (*OPTIONS, ("connection", number))) for number in range(count)]
-        for channel in channels:
-            grpc.channel_ready_future(channel).result(CONNECT_S)
-        until_s = time.perf_counter() + seconds
-        players = [Caller(channels[number % count].unary_unary(method), requests, until_s) for number in range(callers)]
-        for player in players:
-            player.go_on()
-        for player in players:
-            player.done.wait()
-        for channel in channels:
-            channel.close()
-        for player in players:
-            if player.error is not None:
-                raise player.error
-        return [latency_s for player in players for latency_s in player.latencies_s]
-
-    return play
 
 
 def stream_latencies(requests: Iterator[bytes], target: str, callers: int, seconds: float) -> list[float]:
@@ -188,7 +136,7 @@ def main() -> int:
     """Make the requests and answer orders."""
     item_count, user_count = map(int, sys.argv[1:])
     load = Load(recommend_requests(item_count, user_count))
-    answer_orders(load.run, OSError, grpc.RpcError, grpc.FutureTimeoutError)
+    answer_orders(load.run, OSError, grpc.RpcError)
     return 0
 
 

@@ -1,9 +1,9 @@
 """What the batcher adds to the wait of a lone caller: two servers at once, asked in turns.
 
-    python -m benchmarks.lone_caller --releases DIR [--rounds 5] [--turns 40] [--calls 10]
+    python -m benchmarks.lone_caller --releases DIR [--rounds 5] [--turns 80] [--turn-s 0.05]
 
 One server has the batcher, the other answers every call in its own thread (``inline_server``); neither has a cache of
-interests, and both keep to the same core. One caller asks the one so many times, then the other; whatever changes with
+interests, and both keep to the same core. One caller asks the one for a moment, then the other; whatever changes with
 time changes for both. The release is one of ``benchmarks.serving --releases``; it is made where there is none.
 """
 
@@ -12,15 +12,14 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from itertools import cycle
 from pathlib import Path
 
-import grpc
 import numpy as np
 from benchmarks.closed_loop import METHODS
+from benchmarks.closed_loop_grpc import grpc_latencies
 from benchmarks.core_shares import core_shares, running_on
 from benchmarks.server_process import server_process
 from benchmarks.serving import USERS, publish
@@ -34,7 +33,6 @@ from rich.table import Table
 BATCHER, INLINE = "unbraid", "unbraid without batcher"
 # Of a round: what each call of a server took, in seconds.
 Round = Mapping[str, list[float]]
-Ask = Callable[[bytes], object]
 
 
 def main() -> int:
@@ -43,44 +41,35 @@ def main() -> int:
     parser.add_argument("--releases", type=Path, required=True)
     parser.add_argument("--items", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--turns", type=int, default=40, help="of each server in a round")
-    parser.add_argument("--calls", type=int, default=10, help="of a turn")
+    parser.add_argument("--turns", type=int, default=80, help="of each server in a round")
+    parser.add_argument("--turn-s", type=float, default=0.05, help="how long one is")
     options = parser.parse_args()
     publish(options.releases, options.items)
     requests = cycle([each.SerializeToString() for each in recommend_requests(options.items, USERS)])
     with ExitStack() as stack:
-        asked = running(stack, options.releases)
+        targets = running(stack, options.releases)
         # The first round warms up.
-        _, *rounds = [play(asked, requests, options.turns, options.calls) for _ in range(options.rounds + 1)]
+        _, *rounds = [play(targets, requests, options.turns, options.turn_s) for _ in range(options.rounds + 1)]
     Console(width=120).print(table(rounds))
     return 0
 
 
-def running(stack: ExitStack, releases: Path) -> Mapping[str, Ask]:
-    """Both servers, each over a connection of its own; this process has the core of the load from now on."""
+def running(stack: ExitStack, releases: Path) -> Mapping[str, str]:
+    """Where both servers listen; this process has the core of the load from now on."""
     cores = core_shares(os.sched_getaffinity(0))
     with running_on(cores.servers):
-        batcher = server_process(releases, pin_workers="true", interest_cache_mb="0")
-        started = {BATCHER: stack.enter_context(batcher), INLINE: stack.enter_context(inline_process(releases))}
+        batcher, _ = stack.enter_context(server_process(releases, pin_workers="true", interest_cache_mb="0"))
+        inline, _ = stack.enter_context(inline_process(releases))
     stack.enter_context(running_on(cores.load))
-    asked: dict[str, Ask] = {}
-    for name, (target, _) in started.items():
-        channel = stack.enter_context(grpc.insecure_channel(target))
-        ask: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(METHODS["recommend"])
-        asked[name] = ask
-    return asked
+    return {BATCHER: batcher, INLINE: inline}
 
 
-def play(asked: Mapping[str, Ask], requests: Iterator[bytes], turns: int, calls: int) -> Round:
+def play(targets: Mapping[str, str], requests: Iterator[bytes], turns: int, turn_s: float) -> Round:
     """Ask in turns."""
-    latencies_s: dict[str, list[float]] = {name: [] for name in asked}
+    latencies_s: dict[str, list[float]] = {name: [] for name in targets}
     for _ in range(turns):
-        for name, ask in asked.items():
-            for _ in range(calls):
-                request = next(requests)
-                began_s = time.perf_counter()
-                ask(request)
-                latencies_s[name].append(time.perf_counter() - began_s)
+        for name, target in targets.items():
+            latencies_s[name] += grpc_latencies(METHODS["recommend"], requests, target, 1, turn_s)
     return latencies_s
 
 

@@ -24,8 +24,9 @@ HEADER_TABLE_SIZE, INITIAL_WINDOW_SIZE = 1, 4
 CANCEL = struct.pack(">I", 8)
 FRAME = struct.Struct(">IBI")  # 24 bits of length and 8 of kind, flags, stream
 SETTING = struct.Struct(">HI")
-# How much may be on its way to a server that has said nothing else.
+# How much may be on its way to a server that has said nothing else, and be in a frame.
 FIRST_WINDOW = 65_535
+LARGEST_FRAME = 16_384
 # What the server may send before it hears of this side again.
 OWN_WINDOW = 2**30
 READ_SIZE = 2**18
@@ -150,7 +151,10 @@ class RawConnection:
             request, *times = self._held.popleft()
             message = b"\0" + struct.pack(">I", len(request)) + request
             self._unsent += _frame(HEADERS, END_HEADERS, self._next_stream, self._headers)
-            self._unsent += _frame(DATA, END_STREAM, self._next_stream, message)
+            for start in range(0, len(message), LARGEST_FRAME):
+                last = start + LARGEST_FRAME >= len(message)
+                content = message[start : start + LARGEST_FRAME]
+                self._unsent += _frame(DATA, END_STREAM if last else 0, self._next_stream, content)
             self._made[self._next_stream] = (times[0], times[1])
             self._window -= len(message)
             self._next_stream += 2

@@ -1,13 +1,15 @@
-"""The load generator of the overload benchmark, against a server of gRPC."""
+"""The load generators of the overload and the serving benchmark, against a server of gRPC."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import cycle
 from threading import Event as Flag
 
 import grpc
 import pytest
+from benchmarks.closed_loop_grpc import grpc_latencies
 from benchmarks.raw_connection import DEADLINE_EXCEEDED
 from benchmarks.raw_load import METHOD, OK, REFUSED, RawLoad
 
@@ -66,3 +68,15 @@ def test_a_closed_loop_asks_again_when_it_is_answered(target: str) -> None:
     calls = RawLoad(target, [ANSWER], 2).closed_loop(callers=2, seconds=0.3)
     assert calls.count(OK) == len(calls.code_C) > 2
     assert calls.goodput_rps > 0
+
+
+def test_callers_over_some_connections_are_answered_again_and_again(target: str) -> None:
+    callers = 10
+    latencies_s = grpc_latencies(METHOD, cycle([ANSWER]), target, callers, 0.3)
+    assert len(latencies_s) > 2 * callers
+    assert min(latencies_s) > 0
+
+
+def test_a_request_larger_than_a_frame_arrives_and_a_refusal_ends_the_load(target: str) -> None:
+    with pytest.raises(ConnectionError, match=f"status {REFUSED}"):
+        grpc_latencies(METHOD, cycle([REFUSE + bytes(40_000)]), target, 1, 0.3)
