@@ -6,12 +6,12 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import faiss
 import numpy as np
 
 from unbraid_core.item_vectors import ItemVectors
 from unbraid_index.faiss_searcher import FaissSearcher
 from unbraid_index.family import FAMILIES, Family
+from unbraid_index.index_file import write_index
 from unbraid_index.making import IndexMaker
 from unbraid_index.progress import OnProgress
 from unbraid_index.recall import RecallProbe, race
@@ -123,7 +123,7 @@ class Contest:
     def _entered(self, maker: IndexMaker, family: Family) -> Champion | None:
         """Make the index of a family and tune it as it was written."""
         path = self.folder / f"{family.name}.faiss"
-        faiss.write_index(maker.make(family), str(path))
+        write_index(maker.make(family), path)
         searcher = FaissSearcher.open(path, family.name, family.gentlest, self.item_vectors_ID)
         fastest_ms = np.inf if self.champion is None else self.champion.tuned.trial.p50_ms
         tuner = Tuner(

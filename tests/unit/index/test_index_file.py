@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import faiss
 import numpy as np
@@ -16,8 +17,12 @@ from unbraid_core.errors import IncompatibleError, IntegrityError
 from unbraid_core.types import FloatArray
 from unbraid_index.faiss_searcher import FaissSearcher
 from unbraid_index.family import FAMILIES, family_named
+from unbraid_index.index_file import write_index
 from unbraid_index.making import IndexMaker
 from unbraid_index.progress import unwatched
+
+if TYPE_CHECKING:
+    from tests.unit.conftest import FilesLimitedTo
 
 SIZE, DIMENSION = 6_000, 16
 # A flat index is searched in the vectors of the release, which lie at even addresses.
@@ -27,7 +32,7 @@ MakeVectors = Callable[..., FloatArray]
 
 
 def write(family: str, item_vectors_ID: FloatArray, path: Path) -> None:
-    faiss.write_index(IndexMaker(item_vectors_ID, 0, unwatched).make(family_named(family)), str(path))
+    write_index(IndexMaker(item_vectors_ID, 0, unwatched).make(family_named(family)), path)
 
 
 def open_index(family: str, path: Path, item_vectors_ID: FloatArray) -> FaissSearcher:
@@ -181,3 +186,10 @@ def test_faiss_has_one_thread_unless_the_operator_says_otherwise(chosen: str | N
     environment["PYTHONPATH"] = os.pathsep.join(sys.path)
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.split() == [expected, expected, str(chosen)]
+
+
+def test_a_full_disk_is_named(item_vectors_ID: FloatArray, tmp_path: Path, files_limited_to: FilesLimitedTo) -> None:
+    path = tmp_path / "index.faiss"
+    with files_limited_to(100_000), pytest.raises(OSError, match="File too large") as caught:
+        write("flat", item_vectors_ID, path)
+    assert caught.value.filename == str(path)
