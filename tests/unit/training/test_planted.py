@@ -21,6 +21,7 @@ from unbraid_training.evaluation.disentanglement import Disentanglement
 from unbraid_training.evaluation.metrics import user_metrics
 from unbraid_training.evaluation.popularity import Popularity
 from unbraid_training.evaluation.system import rank_with_pipeline
+from unbraid_training.ranker.config import RankerConfig
 from unbraid_training.train import train
 from unbraid_training.validation import model_pipeline
 
@@ -44,7 +45,8 @@ def holdout(planted: Planted) -> Holdout:
 
 @pytest.fixture(scope="module")
 def checkpoint(planted: Planted, watch: Callable[..., Watcher], tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
-    config = TrainConfig(dimension=16, epochs=3, batch_size=128)
+    # A ranker would train a model for each of its origins, and nothing here looks at one.
+    config = TrainConfig(dimension=16, epochs=3, batch_size=128, ranker=RankerConfig(origin_count=0))
     return train(planted.dataset, SPLIT, config, tmp_path_factory.mktemp("planted") / "run", watch())
 
 
