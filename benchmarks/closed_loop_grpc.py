@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import select
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing
+from itertools import cycle
 
 import grpc
 from benchmarks.raw_connection import RawConnection
@@ -23,11 +25,16 @@ def grpc_latencies(method: str, requests: Iterator[bytes], target: str, callers:
         OSError: where a call is answered with an error, or not.
     """
     count = -(-callers // CALLERS_OF_A_CONNECTION)
-    connections = [RawConnection(target, method, TIMEOUT_S) for _ in range(count)]
-    until_s = time.perf_counter() + seconds
-    for number in range(callers):
-        connections[number % count].call(next(requests), time.perf_counter())
-    latencies_s: list[float] = []
+    with ExitStack() as stack:
+        connections = [stack.enter_context(closing(RawConnection(target, method, TIMEOUT_S))) for _ in range(count)]
+        return list(_play(connections, requests, callers, time.perf_counter() + seconds))
+
+
+def _play(
+    connections: Sequence[RawConnection], requests: Iterator[bytes], callers: int, until_s: float
+) -> Iterator[float]:
+    for _, connection in zip(range(callers), cycle(connections), strict=False):
+        connection.call(next(requests), time.perf_counter())
     while any(connection.in_progress for connection in connections):
         for connection in connections:
             connection.flush()
@@ -39,9 +46,6 @@ def grpc_latencies(method: str, requests: Iterator[bytes], target: str, callers:
             for ended in connection.receive():
                 if ended.code != OK:
                     raise ConnectionError(f"a call ended with status {ended.code}")
-                latencies_s.append(ended.ended_s - ended.made_s)
+                yield ended.ended_s - ended.made_s
                 if ended.ended_s < until_s:
                     connection.call(next(requests), ended.ended_s)
-    for connection in connections:
-        connection.close()
-    return latencies_s
