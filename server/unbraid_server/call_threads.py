@@ -21,9 +21,8 @@ class CallThreads(ThreadPoolExecutor):
     gRPC hands over every call that it accepts, and the count is right from then on. A call that counted itself would do
     so only when its thread runs, and in a burst many are accepted before.
 
-    The library's own executor, which gRPC insists on, lets its threads take turns. The C library keeps small pieces of
-    memory for each thread that has freed some, so what a hundred and more threads leave behind lies scattered between
-    what comes later, and a server grew with every release that it took over. So few threads work as can.
+    The library's own executor, which gRPC insists on, has its threads take turns: so all of their stacks come into
+    memory, and each call begins in the thread that has rested longest.
 
     Args:
         thread_count: how many threads.
