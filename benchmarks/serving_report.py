@@ -72,7 +72,9 @@ def print_report(rounds: Sequence[Round]) -> None:
         f"{platform.python_version()}. Medians of {len(rounds)} rounds (least to most)."
     )
     console.print(rows(rounds))
-    console.print(ratios(rounds))
+    compared = ratios(rounds)
+    if compared.row_count:
+        console.print(compared)
 
 
 def rows(rounds: Sequence[Round]) -> Table:
