@@ -74,6 +74,14 @@ def test_a_finished_run_has_a_report_with_everything(tiny_run: Path, tiny_config
     assert len(epochs) == len((tiny_run / "metrics.jsonl").read_text().splitlines())
 
 
+def test_settings_are_words_of_a_person_not_of_a_program(tiny_run: Path) -> None:
+    found = page(tiny_run)
+    assert found.fact("popularity").startswith("half life (days) 2, weight 0.6; half life (days) 7, weight 0.2; ")
+    assert found.fact("encoder: short term") == "no"
+    assert (found.fact("loss: soft epochs"), found.fact("decay: half lives (days)")) == ("none", "none")
+    assert re.search(r"Finished: the best was epoch [123] of [123]\.", (tiny_run / "report.html").read_text())
+
+
 def test_nothing_is_fetched_from_anywhere(tiny_run: Path) -> None:
     """References inside the document, and no other."""
     found = page(tiny_run)

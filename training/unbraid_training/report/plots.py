@@ -87,6 +87,9 @@ def _draw_panel(axis: Axes, title: str, lines: Lines, best_epoch: int) -> None:
     if title in LOGARITHMIC:
         axis.set_yscale("log")
         axis.yaxis.set_major_formatter("{x:g}")
+    else:
+        # What is read off is a value, not its distance from a number in the corner.
+        axis.ticklabel_format(axis="y", useOffset=False)
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axis.set_title(title.replace("_", " "), fontsize="medium")
     axis.set_xlabel("epoch")

@@ -71,13 +71,17 @@ class _Page:
     @cached_property
     def best_epoch(self) -> int:
         """Of the phase that chooses, counted from 1; 0 before the first."""
-        return best_epoch([report for report in self.reports if report.phase == "select"])
+        return best_epoch(self._choice)
+
+    @property
+    def _choice(self) -> list[EpochReport]:
+        return [report for report in self.reports if report.phase == "select"]
 
     @property
     def state(self) -> str:
         """How far the run is."""
         if (self.folder / CONFIG_FILE).is_file():
-            return f"Finished: {self.best_epoch} epochs were best."
+            return f"Finished: the best was epoch {self.best_epoch} of {len(self._choice)}."
         if not self.reports:
             return "Under way: no epoch is over."
         last = self.reports[-1]
@@ -141,8 +145,14 @@ def _facts(values: dict[str, Any]) -> Facts:
 
 
 def _text(value: object, unit: float) -> str:
+    if value is None or value in ([], ()):
+        return "none"
     if isinstance(value, list | tuple):
-        return ", ".join(_text(each, unit) for each in value)
+        return ("; " if isinstance(value[0], dict) else ", ").join(_text(each, unit) for each in value)
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {text}" for name, text in _facts(value).items())
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value / unit:.4g}"
     return f"{value:,}" if isinstance(value, int) else str(value)
