@@ -16,8 +16,12 @@ UNBRAID = [sys.executable, "-m", "unbraid_cli"]
 
 @contextmanager
 def server_process(releases: Path, *arguments: str, **settings: str) -> Iterator[tuple[str, int]]:
-    """A server of the active release of a folder: its address and its process id. Its state lies beside the folder."""
-    environment = {**os.environ, **{f"UNBRAID_{name.upper()}": value for name, value in settings.items()}}
+    """A server of the active release of a folder: its address and its process id. Its state lies beside the folder.
+
+    It computes on the CPU, as what it is compared with does, on a machine with a GPU too.
+    """
+    chosen = {"device": "cpu", **settings}
+    environment = {**os.environ, **{f"UNBRAID_{name.upper()}": value for name, value in chosen.items()}}
     order = ["serve", "--port", "0", "--releases", str(releases), "--state", str(releases.parent / "state.db")]
     with subprocess.Popen(
         [*UNBRAID, *order, *arguments],

@@ -20,8 +20,9 @@ from unbraid_core.types import FloatArray, HistoryBatch, IntArray, InterestBatch
 from unbraid_server.device_options import ShapeRange
 from unbraid_server.encoder_ports import OUTPUTS, fed
 from unbraid_server.handover import Handover
+from unbraid_server.onnx_session import using_the_gpu
 
-__all__ = ["LARGEST_BATCH", "BucketedEncoder", "Place", "bucket_length", "shape_ranges"]
+__all__ = ["LARGEST_BATCH", "BucketedEncoder", "Place", "bucket_length", "power_of_two", "shape_ranges"]
 
 BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64)
 LARGEST_BATCH = BATCH_SIZES[-1]
@@ -65,7 +66,8 @@ class BucketedEncoder:
 
     def encode(self, batch: HistoryBatch) -> InterestBatch:
         """See the Encoder port."""
-        parts = [self._encode_part(part) for part in _parts(batch)]
+        with using_the_gpu():
+            parts = [self._encode_part(part) for part in _parts(batch)]
         if len(parts) == 1:
             return parts[0]
         return InterestBatch(
@@ -78,7 +80,7 @@ class BucketedEncoder:
         longest = self._spec.max_history
         lengths = {bucket_length(length, longest) for length in range(1, longest + 1)}
         for size, length in product(BATCH_SIZES, sorted(lengths)):
-            self.encode(
+            self._encode_part(
                 HistoryBatch(
                     item_vectors_BLD=np.ones((size, length, self._spec.dimension), np.float32),
                     age_s_BL=np.zeros((size, length), np.float32),
@@ -173,7 +175,7 @@ class _Buffers:
 
 def bucket_length(length: int, max_history: int) -> int:
     """The length that a history is padded to: 16, 32, 64 and so on, and ``max_history`` instead of more."""
-    bucket = max(SHORTEST, _power_of_two(length))
+    bucket = max(SHORTEST, power_of_two(length))
     return min(bucket, max_history) if length <= max_history else bucket
 
 
@@ -187,7 +189,8 @@ def shape_ranges(spec: EncoderSpec) -> dict[str, ShapeRange]:
     return {"item_vectors": of(spec.dimension), "age": of(), "action": of(), "mask": of()}
 
 
-def _power_of_two(count: int) -> int:
+def power_of_two(count: int) -> int:
+    """The least that is no less than ``count``, which is at least 1."""
     return 1 << (count - 1).bit_length()
 
 
@@ -207,7 +210,7 @@ def _padded(batch: HistoryBatch, max_history: int) -> HistoryBatch:
     """Events that the mask leaves out behind every history, and the last history again behind the others."""
     size, length = batch.mask_BL.shape
     missing = bucket_length(length, max_history) - length
-    row_B: IntArray = np.minimum(np.arange(_power_of_two(size)), size - 1)
+    row_B: IntArray = np.minimum(np.arange(power_of_two(size)), size - 1)
     return HistoryBatch(
         np.pad(batch.item_vectors_BLD[row_B], ((0, 0), (0, missing), (0, 0))),
         np.pad(batch.age_s_BL[row_B], ((0, 0), (0, missing))),

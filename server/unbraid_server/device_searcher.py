@@ -15,11 +15,11 @@ from unbraid_core.item_vectors import ItemVectors
 from unbraid_core.types import BoolArray, FloatArray, IntArray, SearchHits, SearchPlan
 from unbraid_index.contract import checked_allowed, checked_queries, padded_hits
 from unbraid_index.ordering import best_rows
-from unbraid_server.bucketed_encoder import Place
+from unbraid_server.bucketed_encoder import Place, power_of_two
 from unbraid_server.device import Device, DeviceChoice
 from unbraid_server.device_options import CPU_PROVIDER, CUDA_PROVIDER, provider_options
 from unbraid_server.handover import Handover
-from unbraid_server.onnx_session import open_session, taking_the_gpu
+from unbraid_server.onnx_session import open_session, taking_the_gpu, using_the_gpu
 
 __all__ = ["DeviceSearcher"]
 
@@ -32,6 +32,8 @@ class DeviceSearcher:
 
     The item vectors lie on the device as float32, whatever a release stores. Queries go there with each call, unless
     the encoder has left them there, and so do flags of the rows that are allowed; rows and scores come back.
+
+    Queries are padded to 1, 2, 4 ... of them: memory of a GPU that was taken for so many is kept for as many again.
 
     Equal scores are ordered by row on any device: as long as the last score that was fetched is that of the last one
     wanted, more are fetched, and what came is put in order here.
@@ -62,7 +64,8 @@ class DeviceSearcher:
         self._handover = handover
         self._size, self._dimension = item_vectors_ID.shape
         # The scores are there twice: before and behind the mask.
-        self._queries_at_once = max(1, score_bytes // (2 * 4 * self._size))
+        fitting = max(1, score_bytes // (2 * 4 * self._size))
+        self._queries_at_once = power_of_two(fitting + 1) // 2
         with taking_the_gpu("retrieval"):
             self._items = self._on_device(item_vectors_ID[:])
             self._all_allowed = self._on_device(np.ones(self._size, np.bool_))
@@ -85,7 +88,8 @@ class DeviceSearcher:
         for start in range(0, len(query_QD) if reach else 0, self._queries_at_once):
             part = slice(start, start + self._queries_at_once)
             fetched_count = min(reach + 1, self._size)
-            row_QC[part], score_QC[part] = self._best(query_QD[part], allowed, reach, fetched_count)
+            with using_the_gpu():
+                row_QC[part], score_QC[part] = self._best(query_QD[part], allowed, reach, fetched_count)
         return padded_hits(row_QC, score_QC, count, SearchPlan.SCAN)
 
     def _best(
@@ -109,17 +113,17 @@ class DeviceSearcher:
         binding.bind_ortvalue_input("allowed_I", allowed)
         at_hand = self._handover.find(query_QD)
         if at_hand is None:
-            binding.bind_cpu_input("query_QD", query_QD)
+            missing = power_of_two(len(query_QD)) - len(query_QD)
+            binding.bind_cpu_input("query_QD", np.pad(query_QD, ((0, missing), (0, 0))))
         else:
-            place = self._place
-            binding.bind_input(
-                "query_QD", place.device_type, place.device_id, np.float32, query_QD.shape, at_hand.data_ptr()
-            )
+            # All that is there: the encoder has padded its batch likewise.
+            place, shape_QD = self._place, (int(np.prod(at_hand.shape()[:-1])), self._dimension)
+            binding.bind_input("query_QD", place.device_type, place.device_id, np.float32, shape_QD, at_hand.data_ptr())
         binding.bind_cpu_input("count", np.array([count], np.int64))
         binding.bind_output("row_QC", "cpu")
         binding.bind_output("score_QC", "cpu")
         self._session.run_with_iobinding(binding)
-        row_QC, score_QC = (output.numpy() for output in binding.get_outputs())
+        row_QC, score_QC = (output.numpy()[: len(query_QD)] for output in binding.get_outputs())
         return row_QC, score_QC
 
     def _on_device(self, array: FloatArray | BoolArray) -> ort.OrtValue:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,10 +10,10 @@ from pathlib import Path
 import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
-from unbraid_core.errors import DeviceUnavailable, IncompatibleError
+from unbraid_core.errors import DeviceUnavailable, IncompatibleError, Unavailable
 from unbraid_server.device_options import CUDA_PROVIDER, ProviderOptions
 
-__all__ = ["INTRA_OP_THREADS", "Ports", "check_ports", "open_session", "taking_the_gpu"]
+__all__ = ["INTRA_OP_THREADS", "Ports", "check_ports", "open_session", "taking_the_gpu", "using_the_gpu"]
 
 INTRA_OP_THREADS = 1
 ERROR_SEVERITY = 3
@@ -28,6 +29,9 @@ LOAD_ERRORS = (
 
 # What ONNX Runtime raises where memory of a GPU, a kernel or the whole provider cannot be had.
 GPU_ERRORS = (RuntimeError, ort_errors.EPFail, ort_errors.Fail, ort_errors.RuntimeException)
+
+# How ONNX Runtime words what CUDA and its libraries say, among names of functions and files.
+GPU_FAILURE = re.compile(r"\w+ failure \d+: [^;]*[^;\s]")
 
 # The element type and the axes of each input or output, one letter for each axis.
 Ports = Mapping[str, tuple[str, str]]
@@ -69,8 +73,9 @@ def open_session(path: Path, providers: ProviderOptions) -> ort.InferenceSession
                 enable_fallback=False,
             )
         except LOAD_ERRORS as error:
-            reason = str(error).splitlines()[0]
-            raise IncompatibleError(f"{path.name}: ONNX Runtime cannot load it: {reason}") from None
+            if GPU_FAILURE.search(str(error)):
+                raise
+            raise IncompatibleError(f"{path.name}: ONNX Runtime cannot load it: {_reason(error)}") from None
 
 
 @contextmanager
@@ -83,8 +88,20 @@ def taking_the_gpu(purpose: str) -> Iterator[None]:
     try:
         yield
     except GPU_ERRORS as error:
-        reason = str(error).strip().splitlines()[0]
-        raise DeviceUnavailable(f"device: the GPU cannot be used for {purpose}: {reason}") from None
+        raise DeviceUnavailable(f"device: the GPU cannot be used for {purpose}: {_reason(error)}") from None
+
+
+@contextmanager
+def using_the_gpu() -> Iterator[None]:
+    """Around an answer of a GPU.
+
+    Raises:
+        Unavailable: it fails, because its memory is full, say; another server, or a later moment, may do better.
+    """
+    try:
+        yield
+    except GPU_ERRORS as error:
+        raise Unavailable(f"the GPU could not answer: {_reason(error)}; ask again later") from None
 
 
 def check_ports(name: str, kind: str, found: Sequence[ort.NodeArg], expected: Ports, sizes: Mapping[str, int]) -> None:
@@ -112,6 +129,12 @@ def check_ports(name: str, kind: str, found: Sequence[ort.NodeArg], expected: Po
                 f"{name}: {kind} {port!r} is {node.type} {node.shape}, expected {element_type} [{promised}]; "
                 "export it again"
             )
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong, in a line."""
+    failure = GPU_FAILURE.search(str(error))
+    return failure[0] if failure else str(error).strip().splitlines()[0]
 
 
 def _size_fits(size: int | str | None, axis: str, sizes: Mapping[str, int]) -> bool:

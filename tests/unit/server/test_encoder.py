@@ -14,14 +14,14 @@ import pytest
 from onnx import TensorProto, helper
 
 from unbraid_core.encoding import pad_histories
-from unbraid_core.errors import DeviceUnavailable, IncompatibleError
+from unbraid_core.errors import DeviceUnavailable, IncompatibleError, Unavailable
 from unbraid_core.release import EncoderSpec, open_release
 from unbraid_core.release.layout import USER_ENCODER
 from unbraid_core.types import History
 from unbraid_server.device import Device, DeviceChoice, choose_device, confirm_device, without_gpu
 from unbraid_server.device_options import CPU_PROVIDER, CUDA_PROVIDER, TENSORRT_PROVIDER, DeviceOptions
 from unbraid_server.encoder import OnnxEncoder
-from unbraid_server.onnx_session import open_session
+from unbraid_server.onnx_session import open_session, taking_the_gpu, using_the_gpu
 
 SPEC = EncoderSpec(architecture="hand-written", interest_count=2, dimension=8, max_history=6, actions=["", "a", "b"])
 GOLDEN = Path(__file__).parents[2] / "fixtures" / "release-v1-golden.json"
@@ -166,6 +166,21 @@ def test_a_provider_that_does_not_start_is_an_error_and_nothing_is_printed(
     with pytest.raises(DeviceUnavailable, match=r"the GPU cannot be used for user_encoder\.onnx: .*TensorRT"):
         open_session(release_v1 / USER_ENCODER, {TENSORRT_PROVIDER: {}, CPU_PROVIDER: {}})
     assert capfd.readouterr().out == ""
+
+
+OUT_OF_MEMORY = (
+    "/onnxruntime_src/onnxruntime/core/providers/cuda/cuda_call.cc:154 std::conditional_t<THRW, void, common::Status> "
+    "onnxruntime::CudaCall(ERRTYPE) CUDA failure 2: out of memory ; GPU=0 ; hostname=h ; expr=cudaMalloc(&p, size);"
+)
+
+
+def test_what_a_gpu_says_is_told_without_the_functions_that_it_came_through() -> None:
+    refused = r"cannot be used for retrieval: CUDA failure 2: out of memory$"
+    with pytest.raises(DeviceUnavailable, match=refused), taking_the_gpu("retrieval"):
+        raise RuntimeError(OUT_OF_MEMORY)
+    unanswered = r"^the GPU could not answer: CUDA failure 2: out of memory; ask again later$"
+    with pytest.raises(Unavailable, match=unanswered), using_the_gpu():
+        raise RuntimeError(OUT_OF_MEMORY)
 
 
 def test_cpu_is_taken_without_looking_for_a_gpu(release_v1: Path) -> None:

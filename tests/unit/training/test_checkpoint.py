@@ -128,7 +128,7 @@ def test_a_missing_file_is_named(folder: Path, name: str) -> None:
 def test_without_a_finished_run_the_command_that_makes_one_is_told(tmp_path: Path) -> None:
     with pytest.raises(NotFound) as caught:
         load_checkpoint(tmp_path / "run")
-    assert caught.value.message.endswith(f"make one with: unbraid train --out {tmp_path / 'run'}")
+    assert caught.value.message.endswith(f"finish one there with: unbraid train --out {tmp_path / 'run'}")
 
 
 @pytest.mark.parametrize(
