@@ -6,8 +6,6 @@ recorded for it. So histories are padded to a length of a short ladder, and batc
 
 from __future__ import annotations
 
-import threading
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import product
 from typing import NamedTuple
@@ -19,6 +17,7 @@ from unbraid_core.release import EncoderSpec
 from unbraid_core.types import FloatArray, HistoryBatch, IntArray, InterestBatch
 from unbraid_server.device_options import ShapeRange
 from unbraid_server.encoder_ports import OUTPUTS, fed
+from unbraid_server.gpu_thread import in_gpu_thread
 from unbraid_server.handover import Handover
 from unbraid_server.onnx_session import using_the_gpu
 
@@ -41,15 +40,15 @@ class Place:
 class BucketedEncoder:
     """Runs the session of an encoder behind the Encoder port. Safe to call from several threads at once.
 
-    Batches are encoded one after the other. Each shape has buffers of its own on the device, made when it comes first:
-    inputs are copied into them, and answers out of the device, cut back to the size that was asked for.
+    Batches are encoded one after the other, in the thread that is there for a GPU. Each shape has buffers of its own on
+    the device, made when it comes first: inputs are copied into them, and answers out of the device, cut back to the
+    size that was asked for.
 
     Args:
         session: with the inputs and outputs of an encoder.
         spec: its sizes.
         place: where the session wants its inputs and leaves its outputs.
-        graphs: whether the session records CUDA graphs. They always write to the same outputs, and ONNX Runtime keeps
-            them for the thread that ran it: so one thread runs it, which ends when the encoder is let go of.
+        graphs: whether the session records CUDA graphs, which always write to the same outputs.
 
     Attributes:
         handover: the interests of the newest batch, still on the device; with CUDA graphs it stays empty.
@@ -60,8 +59,7 @@ class BucketedEncoder:
         self._spec = spec
         self._place = place
         self._buffers: dict[tuple[int, int], _Buffers] = {}
-        self._running = threading.Lock()
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="cuda-graphs") if graphs else None
+        self._graphs = graphs
         self.handover = Handover()
 
     def encode(self, batch: HistoryBatch) -> InterestBatch:
@@ -91,29 +89,23 @@ class BucketedEncoder:
 
     def _encode_part(self, batch: HistoryBatch) -> InterestBatch:
         padded = _padded(batch, self._spec.max_history)
-        run = self._run if self._thread is None else self._run_in_thread
-        vectors_BKD, assignment_BKL, interests = run(padded)
+        vectors_BKD, assignment_BKL, interests = in_gpu_thread(self._run, padded)
         size, length = batch.mask_BL.shape
         vectors_BKD = vectors_BKD[:size]
-        if self._thread is None:
+        if not self._graphs:
             vectors_BKD.flags.writeable = False
             self.handover.leave(vectors_BKD.reshape(-1, self._spec.dimension), interests)
         return InterestBatch(vectors_BKD, assignment_BKL[:size, :, :length])
 
-    def _run_in_thread(self, batch: HistoryBatch) -> _Answer:
-        assert self._thread is not None
-        return self._thread.submit(self._run, batch).result()
-
     def _run(self, batch: HistoryBatch) -> _Answer:
         shape_BL = batch.mask_BL.shape
-        with self._running:
-            buffers = self._buffers.get(shape_BL)
-            if buffers is None:
-                buffers = _Buffers(batch, self._session, self._place, number=len(self._buffers) + 1)
-                if self._thread is not None:
-                    buffers.keep_outputs(self._spec)
-                self._buffers[shape_BL] = buffers
-            return buffers.run(batch)
+        buffers = self._buffers.get(shape_BL)
+        if buffers is None:
+            buffers = _Buffers(batch, self._session, self._place, number=len(self._buffers) + 1)
+            if self._graphs:
+                buffers.keep_outputs(self._spec)
+            self._buffers[shape_BL] = buffers
+        return buffers.run(batch)
 
 
 class _Answer(NamedTuple):

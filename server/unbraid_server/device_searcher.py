@@ -18,6 +18,7 @@ from unbraid_index.ordering import best_rows
 from unbraid_server.bucketed_encoder import Place, power_of_two
 from unbraid_server.device import Device, DeviceChoice
 from unbraid_server.device_options import CPU_PROVIDER, CUDA_PROVIDER, provider_options
+from unbraid_server.gpu_thread import in_gpu_thread
 from unbraid_server.handover import Handover
 from unbraid_server.onnx_session import open_session, taking_the_gpu, using_the_gpu
 
@@ -96,7 +97,7 @@ class DeviceSearcher:
         self, query_QD: FloatArray, allowed: ort.OrtValue, reach: int, fetched_count: int
     ) -> tuple[IntArray, FloatArray]:
         """Rows and scores [Q, ``reach``], at most as many as are allowed; of ``fetched_count`` a device decides."""
-        fetched_row_QF, fetched_score_QF = self._fetch(query_QD, allowed, fetched_count)
+        fetched_row_QF, fetched_score_QF = in_gpu_thread(self._fetch, query_QD, allowed, fetched_count)
         row_QF, score_QF = best_rows(fetched_row_QF, fetched_score_QF, fetched_count)
         row_QC, score_QC = row_QF[:, :reach], score_QF[:, :reach]
         undecided_Q = score_QC[:, -1] == score_QF[:, -1]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import threading
+import weakref
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -90,12 +92,13 @@ def test_with_graphs_nothing_is_left_where_the_next_batch_will_write(release_v1:
     assert encoder.handover.find(vectors_QD) is None
 
 
-def test_the_thread_of_the_graphs_ends_with_its_encoder(release_v1: Path) -> None:
-    before = set(threading.enumerate())
-    encoder = opened(release_v1, graphs=True)
-    encoder.encode(batch_of([3]))
-    [thread] = set(threading.enumerate()) - before
-    del encoder
+def test_one_thread_computes_for_all_callers_and_keeps_no_encoder(release_v1: Path) -> None:
+    encoders = [opened(release_v1, graphs=graphs) for graphs in (False, True)]
+    with ThreadPoolExecutor(4) as pool:
+        for encoder in encoders * 10:
+            pool.submit(encoder.encode, batch_of([3])).result()
+    assert [thread.name for thread in threading.enumerate()].count("gpu_0") == 1
+    left = [weakref.ref(each) for each in encoders]
+    del encoder, encoders
     gc.collect()
-    thread.join(timeout=10)
-    assert not thread.is_alive()
+    assert [each() for each in left] == [None, None]
