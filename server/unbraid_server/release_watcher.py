@@ -71,7 +71,7 @@ class ReleaseWatcher:
         self._thread.start()
 
     def wake(self) -> None:
-        """Look at once, and try again what was refused. May be called from a signal handler."""
+        """Look at once, and try again what was refused."""
         self._woken.set()
 
     def stop(self) -> None:

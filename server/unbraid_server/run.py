@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import os
 import signal
-import threading
 from collections.abc import Callable
 
 from structlog.typing import FilteringBoundLogger
@@ -19,6 +18,7 @@ from unbraid_server.device_options import provider_options
 from unbraid_server.logs import open_log
 from unbraid_server.model import Model, load_model
 from unbraid_server.onnx_session import INTRA_OP_THREADS
+from unbraid_server.sent_signals import SentSignals
 from unbraid_server.server import Server
 from unbraid_server.settings import ServerSettings
 from unbraid_server.signing import trusted_releases
@@ -57,9 +57,7 @@ def run(settings: ServerSettings, on_ready: Callable[[Ready], None], worker: int
     log = open_log(settings.log_level, settings.log_format)
     if settings.worker_count > 1:
         log = log.bind(worker=worker)
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    signals = SentSignals(signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
     cache = InterestCache(settings.interest_cache_mb * MEGABYTE) if settings.interest_cache_mb else None
     model = load_model(trusted_releases(settings).open(), settings.device, cache, settings.device_options)
     state = SqliteStateStore(settings.state)
@@ -76,10 +74,10 @@ def run(settings: ServerSettings, on_ready: Callable[[Ready], None], worker: int
         gc.collect()
         gc.freeze()
         port = server.start()
-        signal.signal(signal.SIGHUP, lambda *_: server.look_for_release())
         _log_decisions(log, settings, model, port)
         on_ready(Ready(address=f"{settings.host}:{port}", release_id=model.release_id, metrics_port=metrics_port))
-        stop.wait()
+        while signals.wait() is signal.SIGHUP:
+            server.look_for_release()
         log.info("draining", grace_s=settings.grace_s)
         server.stop(settings.grace_s)
     finally:

@@ -195,7 +195,7 @@ class Server:
         return port
 
     def look_for_release(self) -> None:
-        """Look now whether another release was activated. May be called from a signal handler."""
+        """Look now whether another release was activated."""
         self._watcher.wake()
 
     def stop(self, grace_s: float) -> None:

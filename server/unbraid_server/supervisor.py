@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ from unbraid_server.backoff import Backoff
 from unbraid_server.logs import open_log
 from unbraid_server.metrics_endpoint import MetricsEndpoint
 from unbraid_server.port import address_refused, reserve_port
+from unbraid_server.sent_signals import SentSignals
 from unbraid_server.settings import ServerSettings
 from unbraid_server.worker_metrics import WORKER_METRICS_HOST, WorkerMetrics
 from unbraid_server.worker_news import Ready, WorkerOrder
@@ -105,7 +107,6 @@ class Supervisor:
         self._places = {number: _Place() for number in range(1, settings.worker_count + 1)}
         self._were_all_ready = False
         self._ended_count = 0
-        # Its ``put`` may be called by a signal handler while the same thread is inside of it.
         self._events: SimpleQueue[Event] = SimpleQueue()
 
     def listen_for_scrapes(self, port: int) -> MetricsEndpoint:
@@ -126,8 +127,8 @@ class Supervisor:
         Raises:
             Unavailable, UnbraidError: as ``supervise``.
         """
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, lambda number, _: self._events.put(signal.Signals(number)))
+        sent = SentSignals(signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+        threading.Thread(target=self._listen, args=(sent,), name="signals", daemon=True).start()
         try:
             while True:
                 event = self._next_event(self._start_due())
@@ -141,6 +142,10 @@ class Supervisor:
         finally:
             self._end_all()
         self._log.info("stopped")
+
+    def _listen(self, sent: SentSignals) -> None:
+        while True:
+            self._events.put(sent.wait())
 
     def _start_due(self) -> float | None:
         """Start what is due, and return the seconds until something else is."""
