@@ -1,6 +1,6 @@
 """Measures what each part of a request costs by itself, in a tight loop without a server.
 
-    python -m benchmarks.request_parts --releases DIR [--items 100000]
+    python -m benchmarks.request_parts --releases DIR
 
 The release is one of ``benchmarks.serving --releases``. Prints the CPU time of a request, the least of some rounds.
 """
@@ -90,12 +90,11 @@ def main() -> int:
     """Print the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--releases", type=Path, required=True)
-    parser.add_argument("--items", type=int, default=100_000)
     options = parser.parse_args()
     keep_memory_together()
     model = load_model(ReleaseStore(options.releases).open(), Device.CPU)
     table = Table("part", "CPU us a request")
-    for name, work in parts(model, recommend_requests(options.items, REQUESTS)):
+    for name, work in parts(model, recommend_requests(len(model.catalogue), REQUESTS)):
         table.add_row(name, f"{least_us(work):.0f}")
     Console().print(table)
     return 0

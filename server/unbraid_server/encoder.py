@@ -48,7 +48,7 @@ class OnnxEncoder:
         try:
             self._session = open_session(path, provider_options(choice.providers, options, shape_ranges(spec)))
         except DeviceUnavailable as error:
-            choice = without_gpu(choice, error.message)
+            choice = without_gpu(choice, error.message.removeprefix("device: "))
             self._session = open_session(path, provider_options(choice.providers, options))
         self.device: DeviceChoice = confirm_device(choice, self._session.get_providers())
         sizes = {"K": spec.interest_count, "D": spec.dimension}

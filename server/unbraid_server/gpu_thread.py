@@ -1,9 +1,8 @@
 """The one thread of a process that computes on a GPU.
 
-ONNX Runtime keeps streams, handles and memory of a GPU for each thread that runs a session: with a session run by one
-thread after the other, memory grows until none is left (issue 29351 of microsoft/onnxruntime), and CUDA graphs belong
-to the thread that recorded them. A thread that ends takes those with it, possibly while its session goes, too. So there
-is one thread for all sessions, and it stays.
+With a session of ONNX Runtime that one thread after the other runs, memory of the GPU grows (issue 29351 of
+microsoft/onnxruntime), and CUDA graphs belong to the thread that recorded them. So there is one thread for all sessions,
+and it stays.
 """
 
 from __future__ import annotations

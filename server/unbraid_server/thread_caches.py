@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import sys
 
 __all__ = ["do_without_thread_caches"]
@@ -19,7 +20,7 @@ def do_without_thread_caches() -> None:
     environment. What the operator has set holds.
     """
     chosen = os.environ.get(VARIABLE, "")
-    if TUNABLE in chosen:
+    if TUNABLE in chosen or platform.libc_ver()[0] != "glibc":
         return
     os.environ[VARIABLE] = ":".join(filter(None, (chosen, f"{TUNABLE}=0")))
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - no shell is wanted: it is this command
