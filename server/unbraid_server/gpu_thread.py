@@ -1,8 +1,8 @@
 """The one thread of a process that computes on a GPU.
 
 With a session of ONNX Runtime that one thread after the other runs, memory of the GPU grows (issue 29351 of
-microsoft/onnxruntime), and CUDA graphs belong to the thread that recorded them. So there is one thread for all sessions,
-and it stays.
+microsoft/onnxruntime), and CUDA graphs belong to the thread that recorded them. So there is one thread for all
+sessions, and it stays.
 """
 
 from __future__ import annotations
